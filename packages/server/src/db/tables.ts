@@ -247,6 +247,8 @@ interface IdempotencyKeysTable {
   key: string;
   fingerprint: string;
   video_id: string;
+  /** The first answer's body, replayed as it was. */
+  answer: Json<unknown>;
   created_at: Time;
 }
 

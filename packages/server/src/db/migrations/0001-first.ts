@@ -242,6 +242,7 @@ const statements = [
      key text not null,
      fingerprint text not null,
      video_id text not null references videos,
+     answer jsonb not null,
      created_at timestamptz not null,
      primary key (workspace_id, key)
    )`,
