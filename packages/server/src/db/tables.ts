@@ -52,6 +52,7 @@ interface ApiKeysTable {
 
 interface BudgetsTable {
   scope: string;
+  provider: Provider;
   period: 'total';
   period_start: Time;
   limit_credits: NullableNumeric;
@@ -78,6 +79,7 @@ interface AccountsTable {
 
 interface FamiliesTable {
   id: string;
+  provider: Provider;
   model: string;
   pack_type: string;
   needs: 'legacy' | 'standard' | null;
@@ -165,8 +167,12 @@ interface AttemptsTable {
   lease_until: NullableTime;
   sent_count: Generated<number>;
   sent_at: NullableTime;
-  /** True once any POST of this attempt had an unknown outcome: from then on no answer alone can refuse it. */
-  doubted: Generated<boolean>;
+  /** POSTs that certainly created nothing; below `sent_count`, one is in flight or in doubt and is looked up first. */
+  refused_count: Generated<number>;
+  /** Kling said "already exists": never sent again. */
+  known_to_exist: Generated<boolean>;
+  /** Looked up before its first POST too: set after an unclean start of an embedded server. */
+  look_first: Generated<boolean>;
   task_id: string | null;
   provider_status: string | null;
   provider_request_id: string | null;

@@ -6,11 +6,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 const statements = [
-  // One clock for all stored times (protocols: clock). The offset is zero outside tests.
+  // One clock for all stored times, in whole milliseconds as JavaScript reads them. The offset is zero outside tests.
   `create table clock (one boolean primary key default true check (one), offset_ms bigint not null default 0)`,
   `insert into clock default values`,
   `create function dailies_now() returns timestamptz language sql volatile as
-     $$ select clock_timestamp() + (select offset_ms from clock) * interval '1 millisecond' $$`,
+     $$ select date_trunc('milliseconds', clock_timestamp()) + (select offset_ms from clock) * interval '1 millisecond' $$`,
 
   `create table workspaces (
      id text primary key,
@@ -26,15 +26,16 @@ const statements = [
      revoked_at timestamptz
    )`,
 
-  // Limits are rows: scope is a workspace id; the period 'total' starts once.
+  // Limits are rows: scope is a workspace id; the period 'total' starts once. The sandbox's pretend money never mixes with real.
   `create table budgets (
      scope text not null references workspaces,
+     provider text not null check (provider in ('kling', 'sandbox')),
      period text not null check (period in ('total')),
      period_start timestamptz not null,
      limit_credits numeric(20, 6) check (limit_credits >= 0),
      held_credits numeric(20, 6) not null default 0,
      captured_credits numeric(20, 6) not null default 0,
-     primary key (scope, period, period_start)
+     primary key (scope, provider, period, period_start)
    )`,
 
   `create table accounts (
@@ -55,6 +56,7 @@ const statements = [
    )`,
   `create table families (
      id text primary key,
+     provider text not null check (provider in ('kling', 'sandbox')),
      model text not null,
      pack_type text not null,
      needs text check (needs in ('legacy', 'standard')),
@@ -150,7 +152,9 @@ const statements = [
      lease_until timestamptz,
      sent_count int not null default 0,
      sent_at timestamptz,
-     doubted boolean not null default false,
+     refused_count int not null default 0,
+     known_to_exist boolean not null default false,
+     look_first boolean not null default false,
      task_id text,
      provider_status text,
      provider_request_id text,

@@ -1,0 +1,7 @@
+import type { Migration } from 'kysely/migration';
+import * as first from './0001-first.ts';
+
+/** Every migration by name, in order. A released migration is never changed; a new one is added at the end. */
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001-first': first,
+};

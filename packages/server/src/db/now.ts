@@ -1,0 +1,7 @@
+import { sql } from 'kysely';
+
+/**
+ * The one clock of stored times: the database's, plus an offset that is zero outside tests. It goes on during a
+ * transaction, so take it once per move where two columns must agree.
+ */
+export const databaseNow = sql<Date>`dailies_now()`;
