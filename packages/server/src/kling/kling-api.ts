@@ -79,6 +79,11 @@ export interface ProviderFailure {
   /** From Retry-After, when given. */
   readonly retryAfterMs: number | null;
   /**
+   * True when it is certain that no byte of the request left (name not resolved, connection refused, stopped before it
+   * was written): with `doubt` there is then nothing to look up and no settle window to wait for.
+   */
+  readonly neverSent: boolean;
+  /**
    * What it does to attempt, video, pool and account: a row of the reaction table (protocols.md 2).
    * @see reactions.ts
    */
@@ -144,6 +149,7 @@ export interface KlingApi {
   /**
    * Sends one create, once. Only 1003/1004 is answered by re-signing and one more send, because Kling certainly refused the first.
    * Never throws for what Kling or the network does: that is the answer.
+   * @throws AccountNotConfiguredError (as all calls do) when the account, or the credential that the generation needs, is not configured
    */
   createTask(call: PinnedCall, options: CallOptions): Promise<CreateAnswer>;
   /**
@@ -151,7 +157,11 @@ export interface KlingApi {
    * answer per reference, in their order. Ids missing from a list page are asked singly.
    */
   getTasks(references: readonly TaskReference[], options: CallOptions): Promise<readonly LookAnswer[]>;
-  /** Walks all tasks of an account that Kling created in a time span, newest first; for the audit and for counting foreign tasks. */
+  /**
+   * Walks all video tasks of an account that Kling created in a time span; Kling promises no order. `timeoutMs` bounds
+   * each page. For the audit and for counting foreign tasks, so it is complete or throws.
+   * @throws AppError `unavailable` when Kling does not show a page
+   */
   listTasks(
     accountId: string,
     span: { readonly fromMs: number; readonly toMs: number },
