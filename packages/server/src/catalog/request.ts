@@ -18,7 +18,9 @@ export interface Shot {
 export interface CameraControl {
   readonly type: 'simple' | 'down_back' | 'forward_up' | 'right_turn_forward' | 'left_turn_forward';
   /** With `simple` only: exactly one axis is not zero, from -10 to 10. */
-  readonly config: Readonly<Partial<Record<'horizontal' | 'vertical' | 'pan' | 'tilt' | 'roll' | 'zoom', number>>> | null;
+  readonly config: Readonly<
+    Partial<Record<'horizontal' | 'vertical' | 'pan' | 'tilt' | 'roll' | 'zoom', number>>
+  > | null;
 }
 
 /**
