@@ -31,8 +31,15 @@ export type Handler = (message: Message, signal: AbortSignal) => Promise<Handler
 export interface ConsumeOptions {
   /** Messages handled at once by this consumer. */
   readonly concurrency: number;
-  /** Called once per delivery with what the handler returned or threw, before the message is acknowledged. */
-  readonly settled: (message: Message, outcome: HandlerResult | { readonly result: 'crash'; readonly error: Error }) => Promise<void>;
+  /**
+   * Called once per delivery with what the handler returned or threw, before the message is acknowledged; when this
+   * throws, the message comes again. A handler that throws after its signal fired was interrupted by `stop`: its
+   * message is given back without this call.
+   */
+  readonly settled: (
+    message: Message,
+    outcome: HandlerResult | { readonly result: 'crash'; readonly error: Error },
+  ) => Promise<void>;
 }
 
 export interface Consumer {
