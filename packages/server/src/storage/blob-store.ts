@@ -45,6 +45,9 @@ export interface BlobStore {
   /** Keys under a prefix, in no promised order. */
   list(prefix: string): AsyncIterable<string>;
   /** A link straight to the store for that long; undefined where the store has no links of its own (fs). */
-  signGet(key: string, options: { readonly expiresInSeconds: number; readonly fileName: string }): Promise<string | undefined>;
+  signGet(
+    key: string,
+    options: { readonly expiresInSeconds: number; readonly fileName: string },
+  ): Promise<string | undefined>;
   close(): Promise<void>;
 }
