@@ -1,0 +1,208 @@
+/**
+ * What the HTTP API sends and takes, named as on the wire. Fields are only added within v1, so treat objects as open:
+ * an answer may carry more than is written here. A test compares these names with the published OpenAPI document.
+ */
+
+/** `completed`, `failed` and `canceled` are final. */
+export type VideoStatus = 'queued' | 'submitting' | 'generating' | 'archiving' | 'completed' | 'failed' | 'canceled';
+
+/** What `POST /api/videos` takes. The server validates; GET /api/models lists what each model accepts. */
+export interface CreateVideo {
+  readonly prompt?: string;
+  /** Canonical id or alias; the server's default when absent. */
+  readonly model?: string;
+  readonly mode?: string;
+  /** Seconds. */
+  readonly duration?: number | string;
+  readonly aspect_ratio?: string;
+  readonly sound?: boolean;
+  readonly negative_prompt?: string;
+  readonly cfg_scale?: number;
+  readonly watermark?: boolean;
+  /** Up to 16 pairs; `list` can filter by them. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly webhook_url?: string;
+  /** RFC 3339; a video that has not started by then fails without a charge. */
+  readonly start_before?: string;
+  readonly [field: string]: unknown;
+}
+
+export interface Video {
+  readonly id: string;
+  /** The same as `id`. */
+  readonly job_id: string;
+  readonly status: VideoStatus;
+  readonly provider: 'kling' | 'sandbox';
+  readonly product: string;
+  readonly model: string;
+  readonly mode: string | null;
+  /** Seconds. */
+  readonly duration: number;
+  readonly aspect_ratio: string;
+  readonly sound: boolean;
+  readonly prompt: string | null;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Kling API units; what is held. */
+  readonly estimated_credits: number;
+  /** Null while undecided. */
+  readonly charged_credits: number | null;
+  readonly estimated_cost: Cost;
+  /** Null once it has left the queue for good. */
+  readonly queue: QueueEstimate | null;
+  /** A signed link that expires; get the video again for a fresh one. */
+  readonly video_url: string | null;
+  readonly poster_url: string | null;
+  readonly file: VideoFile | null;
+  readonly error: VideoError | null;
+  readonly warnings: readonly Warning[];
+  /** The video that this one repeats. */
+  readonly retry_of: string | null;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly completed_at: string | null;
+  readonly links: VideoLinks;
+}
+
+export interface Cost {
+  /** Exact decimal at list price. */
+  readonly amount: string;
+  readonly currency: string;
+}
+
+export interface QueueEstimate {
+  /** From 1; 0 when it already holds a slot; null above 1,000. */
+  readonly position: number | null;
+  readonly starts_at: string | null;
+  readonly ends_at: string | null;
+}
+
+export interface VideoFile {
+  readonly bytes: number;
+  readonly seconds: number | null;
+  readonly width: number | null;
+  readonly height: number | null;
+  /** Hex, of the stored bytes. */
+  readonly sha256: string;
+}
+
+/** Why a video ended without a file. */
+export interface VideoError {
+  readonly code: string;
+  readonly message: string;
+  /** Whether a retry may succeed without a change. */
+  readonly retryable: boolean;
+  readonly provider_code: number | null;
+  readonly provider_request_id: string | null;
+}
+
+export interface Warning {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface VideoLinks {
+  readonly self: string;
+  readonly events: string;
+  /** Null while there is no file. */
+  readonly content: string | null;
+  /** Null once it can no longer be canceled. */
+  readonly cancel: string | null;
+}
+
+export interface VideoPage {
+  /** Newest first. */
+  readonly data: readonly Video[];
+  readonly next_cursor: string | null;
+}
+
+/** The validated request with its price; nothing was stored or held. */
+export interface Estimate {
+  readonly product: string;
+  readonly model: string;
+  readonly mode: string | null;
+  readonly duration: number;
+  readonly aspect_ratio: string;
+  readonly sound: boolean;
+  readonly estimated_credits: number;
+  readonly estimated_cost: Cost;
+  /** How the price was made, in words. */
+  readonly price_basis: string;
+  readonly warnings: readonly Warning[];
+  readonly queue: QueueEstimate;
+  /** Credits left under the limit; null without a limit. */
+  readonly available_credits: number | null;
+  /** Whether creating it now would be accepted. */
+  readonly within_budget: boolean;
+}
+
+/** Where the money of one video went. */
+export interface Receipt {
+  readonly video_id: string;
+  readonly price_basis: string;
+  readonly estimated_credits: number;
+  /** Undecided money; zero at the end. */
+  readonly held_credits: number;
+  readonly captured_credits: number;
+  readonly released_credits: number;
+  readonly captured_cost: Cost;
+  /** Oldest first. */
+  readonly entries: readonly ReceiptEntry[];
+  /** Every task that was bought or tried. */
+  readonly attempts: readonly ReceiptAttempt[];
+}
+
+export interface ReceiptEntry {
+  readonly kind: 'hold' | 'capture' | 'release';
+  readonly credits: number;
+  readonly reason: string;
+  /** True when the provider did not name an amount and the hold was taken instead. */
+  readonly assumed: boolean;
+  readonly created_at: string;
+}
+
+export interface ReceiptAttempt {
+  readonly number: number;
+  readonly state: string;
+  readonly provider_task_id: string | null;
+  readonly deducted_credits: number | null;
+  readonly started_at: string;
+  readonly ended_at: string | null;
+}
+
+export interface Budget {
+  readonly scope: string;
+  readonly period: string;
+  /** Null: no limit. */
+  readonly limit_credits: number | null;
+  readonly held_credits: number;
+  readonly captured_credits: number;
+  /** Negative after a late success beyond the limit; null without a limit. */
+  readonly available_credits: number | null;
+}
+
+/** One event of a video's stream. */
+export interface VideoEvent {
+  /** Per video, from 1, without gaps; as text it is the `lastEventId` to go on after it. */
+  readonly seq: number;
+  readonly video_id: string;
+  /** `video.queued`, … one per status, `video.file_stored`, `video.charged`, `video.deleted`. */
+  readonly type: string;
+  /** The event's own facts. */
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly created_at: string;
+}
+
+export interface ModelList {
+  readonly data: readonly Model[];
+}
+
+/** One model and what it accepts. */
+export interface Model {
+  readonly id: string;
+  readonly aliases: readonly string[];
+  readonly product: string;
+  readonly modes: readonly string[];
+  readonly durations: readonly number[];
+  readonly aspect_ratios: readonly string[];
+  readonly [field: string]: unknown;
+}
