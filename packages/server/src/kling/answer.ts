@@ -21,10 +21,16 @@ export interface Answer {
 }
 
 const envelope = z.object({
-  code: z.int(),
+  code: z.union([
+    z.int(),
+    z
+      .string()
+      .regex(/^\d{1,6}$/)
+      .transform(Number),
+  ]),
   message: z.string().nullish().catch(null),
   request_id: z.string().nullish().catch(null),
-  data: z.unknown(),
+  data: z.unknown().optional(),
 });
 
 /** @param secrets texts that must not survive in the message, whatever Kling echoes */

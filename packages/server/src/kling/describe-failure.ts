@@ -1,5 +1,5 @@
+import { saysModelIsGone } from './failure-texts.ts';
 import { plainMessage } from './plain-message.ts';
-import { saysModelIsGone } from './reactions.ts';
 
 /** Why a video has no file, for its owner. The codes are rows of the error catalogue. */
 export interface FailureReason {

@@ -1,11 +1,11 @@
 import { AppError } from '../kernel/errors.ts';
 import { succeededData } from './answer.ts';
 import type { Calls } from './calls.ts';
+import { saysTaskNotFound } from './failure-texts.ts';
 import { inParallel } from './in-parallel.ts';
 import type { LookAnswer, TaskReference, TaskReport } from './kling-api.ts';
 import { isTaskOf, mustLearn, notLearned } from './look-up.ts';
 import type { Asking, Span } from './look-up.ts';
-import { saysTaskNotFound } from './reactions.ts';
 import { readTaskRecord } from './task-record.ts';
 
 /** The create paths whose tasks a walk over an account covers. */

@@ -8,7 +8,13 @@ import type { Asking } from './look-up.ts';
 const spanMs = 30 * 24 * 3_600_000;
 
 const costs = z.object({
-  code: z.int(),
+  code: z.union([
+    z.int(),
+    z
+      .string()
+      .regex(/^\d{1,6}$/)
+      .transform(Number),
+  ]),
   resource_pack_subscribe_infos: z.array(z.unknown()).nullish(),
 });
 const pack = z.object({

@@ -1,8 +1,9 @@
 import type { Answer } from './answer.ts';
+import { saysAlreadyExists, saysModelIsGone } from './failure-texts.ts';
+import type { Verdict } from './failure-texts.ts';
 import type { ProviderFailure, Reaction } from './kling-api.ts';
 
-/** The parts of an answer that decide. */
-export type Verdict = Pick<Answer, 'httpStatus' | 'code' | 'message'>;
+export { describeFailure, describeTaskFailure } from './describe-failure.ts';
 
 /** Kling's service codes that mean "certainly not created" (Kling error-code page). */
 const reactionByCode: ReadonlyMap<number, Reaction> = new Map([
@@ -41,22 +42,6 @@ export function reactionTo({ httpStatus, code, message }: Verdict): Reaction {
   if (code === 0 || code >= 5000 || (!known && !refused)) return 'doubt';
   if ((!known || inputCodes.has(code)) && saysAlreadyExists(message)) return 'already_exists';
   return known ?? (saysModelIsGone(message) ? 'fail_video' : 'pause_pool');
-}
-
-/** "External_task_id <x> already exists": generous, because reading it as a refusal would buy the video twice. */
-export function saysAlreadyExists(message: string): boolean {
-  if (/already\s+exist|已存在/i.test(message)) return true;
-  return /external[\s_-]*(task[\s_-]*)?id/i.test(message) && /duplicat|repeated|already|not\s+unique/i.test(message);
-}
-
-/** "Task not found by id/external id: <v>": the legacy paths' way to say that there is no such task. */
-export function saysTaskNotFound({ httpStatus, code, message }: Verdict): boolean {
-  return httpStatus === 400 && code === 1201 && /\btask\s+not\s+found\b/i.test(message);
-}
-
-/** The texts for retired models and paths, which come with several codes. */
-export function saysModelIsGone(message: string): boolean {
-  return /\bdiscontinued\b|no longer available|^\s*model is not supported/i.test(message);
 }
 
 /** An answer that is no success, as a failure with its reaction. */

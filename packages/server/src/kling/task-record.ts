@@ -24,8 +24,8 @@ const legacyRecord = z.object({
   task_result: z.object({ videos: list }).nullish().catch(null),
   created_at: time,
   updated_at: time,
-  final_unit_deduction: z.unknown(),
-  final_balance_deduction: z.unknown(),
+  final_unit_deduction: z.unknown().optional(),
+  final_balance_deduction: z.unknown().optional(),
 });
 
 const standardRecord = z.object({
@@ -36,7 +36,7 @@ const standardRecord = z.object({
   outputs: list,
   create_time: time,
   update_time: time,
-  billing: z.unknown(),
+  billing: z.unknown().optional(),
 });
 
 const reportedVideo = z.object({

@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import type { Reaction } from './kling-api.ts';
+import { reactionTo } from './reactions.ts';
+
+const rows: readonly (readonly [httpStatus: number | null, code: number | null, message: string, Reaction])[] = [
+  [401, 1000, '', 'pause_account'],
+  [401, 1001, 'Authorization is empty', 'pause_account'],
+  [401, 1002, '', 'pause_account'],
+  [401, 1003, '', 'pause_account'],
+  [401, 1004, '', 'pause_account'],
+  [429, 1100, '', 'pause_account'],
+  [429, 1101, '', 'pause_account'],
+  [429, 1304, '', 'pause_account'],
+  [429, 1102, 'Account balance not enough', 'pause_pool'],
+  [403, 1103, '', 'pause_pool'],
+  [404, 1202, '', 'pause_pool'],
+  [404, null, 'HTTP 404 without an envelope', 'pause_pool'],
+  [400, 1305, 'a code of the future', 'pause_pool'],
+  [418, 7, '', 'pause_pool'],
+  [429, 1302, '', 'slow_account'],
+  [429, 1303, 'parallel task over resource pack limit', 'back_off_pool'],
+  [400, 1200, 'Missing Request Parameter', 'fail_video'],
+  [400, 1201, 'contents cannot be empty', 'fail_video'],
+  [404, 1203, '', 'fail_video'],
+  [400, 1300, '', 'fail_video'],
+  [400, 1301, '', 'fail_video'],
+  [400, 1201, "The model 'kling-v1' has been discontinued and is no longer available.", 'fail_video'],
+  [400, 1, "The model 'kling-v1' has been discontinued and is no longer available.", 'fail_video'],
+  [400, 1, 'model is not supported', 'fail_video'],
+  [400, 1, 'This API is no longer available', 'fail_video'],
+  [400, 1201, 'External_task_id att_1 already exists', 'already_exists'],
+  [400, 1201, 'external task id ALREADY  EXIST: att_1', 'already_exists'],
+  [400, 1200, 'Duplicate external_task_id', 'already_exists'],
+  [409, 1299, 'External_task_id att_1 already exists', 'already_exists'],
+  [400, 1301, 'the prompt already exists on a list', 'fail_video'],
+  [500, 5000, '', 'doubt'],
+  [503, 5001, '', 'doubt'],
+  [504, 5002, '', 'doubt'],
+  [400, 5000, '', 'doubt'],
+  [502, null, '', 'doubt'],
+  [502, 1303, 'a proxy that keeps the body', 'doubt'],
+  [500, 1201, 'External_task_id att_1 already exists', 'doubt'],
+  [null, null, 'no complete answer within 30000 ms', 'doubt'],
+  [200, null, 'not JSON', 'doubt'],
+  [200, 0, 'without a task id', 'doubt'],
+  [200, 4711, 'unknown code with a good status', 'doubt'],
+  [200, 1303, 'a refusal with a good status', 'back_off_pool'],
+  [400, 0, '', 'doubt'],
+  [400, null, 'a gateway that is not Kling', 'doubt'],
+  [302, null, '', 'doubt'],
+];
+
+test.each(rows)('HTTP %s, code %s, "%s" is %s', (httpStatus, code, message, reaction) => {
+  expect(reactionTo({ httpStatus, code, message })).toBe(reaction);
+});
