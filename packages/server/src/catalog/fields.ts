@@ -26,7 +26,7 @@ export function readFields(body: unknown, mistakes: MistakeList): CreateVideoBod
   );
   const known = entries.filter(([name]) => knownFields.includes(name));
   reportMetadataKey(known, mistakes);
-  const all = createVideoBody.safeParse(Object.fromEntries(known));
+  const all = createVideoBody.safeParse(Object.fromEntries(known), { error: () => '' });
   if (all.success) return all.data;
   for (const issue of all.error.issues) reportIssue(issue, mistakes);
   return createVideoBody.parse(Object.fromEntries(known.filter(([name]) => mistakes.isClean(name))));
@@ -58,7 +58,11 @@ function advise(name: string, known: readonly string[]): string {
 
 function reportIssue(issue: z.core.$ZodIssue, mistakes: MistakeList): void {
   if (issue.code !== 'unrecognized_keys') {
-    mistakes.add(issue.path, issue.message);
+    // a few checks have no words of their own, such as numbers beyond exact integers
+    mistakes.add(
+      issue.path,
+      issue.message || `The value of \`${issue.path.join('.')}\` is out of range or of the wrong kind.`,
+    );
     return;
   }
   const known = issue.path[0] === 'shots' ? ['prompt', 'duration'] : cameraFields(issue.path);

@@ -1,5 +1,8 @@
 import { InputError, type Mistake } from '../kernel/errors.ts';
 
+/** So that the answer stays readable, whatever was sent. */
+const mistakesNamedMax = 50;
+
 /** Collects every mistake of one request, so that the user hears of all at once. */
 export interface MistakeList {
   /** @param path keys and indexes from the body down; empty for the body itself */
@@ -32,8 +35,11 @@ export function createMistakeList(): MistakeList {
       return mistakes.length > 0;
     },
     throwIfAny() {
-      if (mistakes.length > 0)
-        throw new InputError(mistakes, foreignProduct ? 'unsupported_product' : 'invalid_request');
+      if (mistakes.length === 0) return;
+      const named = mistakes.slice(0, mistakesNamedMax);
+      const rest = mistakes.length - named.length;
+      if (rest > 0) named.push({ pointer: '', detail: `There are ${rest} more mistakes.` });
+      throw new InputError(named, foreignProduct ? 'unsupported_product' : 'invalid_request');
     },
   };
 }

@@ -134,6 +134,7 @@ function metadataProblems(key: string, value: string): readonly string[] {
 const durationRule = '`duration` must be whole seconds, as a number or a numeric text such as 5 or "10".';
 const cfgScaleRule = '`cfg_scale` must be a number from 0 to 1.';
 const priorityRule = '`priority` must be a whole number from -10 to 10.';
+const startBeforeRule = '`start_before` must be a time with date and zone (RFC 3339) such as "2030-01-31T18:00:00Z".';
 const shotsRule = `\`shots\` must be a list of 1 to ${shotsMax} shots.`;
 const webhookRule = '`webhook_url` must be an https:// URL (http:// only for localhost)';
 
@@ -235,10 +236,9 @@ export const createVideoBody = z
       .nullish()
       .meta({ description: 'Called by Dailies when the video reaches a new state.', format: 'uri' }),
     start_before: z.iso
-      .datetime({
-        offset: true,
-        error: '`start_before` must be a time with date and zone (RFC 3339) such as "2030-01-31T18:00:00Z".',
-      })
+      .datetime({ offset: true, error: startBeforeRule })
+      // years of more or less than four digits have no RFC 3339 form once they are turned to UTC
+      .superRefine(checking((value) => (/^(19|20|21)/.test(value) ? undefined : startBeforeRule)))
       .nullish()
       .meta({ description: 'The video fails, free of charge, when it could not start by then.' }),
   })

@@ -1,6 +1,7 @@
 import { readFields } from './fields.ts';
 import { findProductOfModel } from './foreign.ts';
-import { carriersOf, findObstacle, generations } from './generations.ts';
+import { judgeGenerations } from './generation-rules.ts';
+import { carriersOf } from './generations.ts';
 import { createMistakeList, type MistakeList } from './mistakes.ts';
 import {
   chooseAspectRatio,
@@ -122,46 +123,6 @@ function applyRules(input: RuleInput, words: Words, options: ValidationOptions):
     camera_control: cameraControl,
     watermark: input.fields.watermark ?? false,
   };
-}
-
-const apiNames: Readonly<Record<Generation, string>> = {
-  standard: "Kling's newer API",
-  legacy: "Kling's older API",
-};
-
-/** What the server can do about it; the accounts of a server with an access key pair alone reach `legacy` only. */
-const missingCredential: Readonly<Record<Generation, string>> = {
-  standard: 'needs an API key (KLING_API_KEY), and this server has only an access key pair',
-  legacy: 'is not among the accounts of this server',
-};
-
-function judgeGenerations(request: VideoRequest, available: readonly Generation[] | null, mistakes: MistakeList): void {
-  const [missing, other] = carriersOf(request);
-  if (missing === undefined) {
-    judgeUncarried(request, mistakes);
-    return;
-  }
-  if (available === null || available.includes(missing) || (other !== undefined && available.includes(other))) return;
-  const otherwise = missing === 'standard' ? 'legacy' : 'standard';
-  const obstacle = findObstacle(request, otherwise) ?? { field: 'model', reason: 'is not among the accounts either' };
-  mistakes.add(
-    [obstacle.field],
-    `${apiNames[otherwise]} ${obstacle.reason}; ${apiNames[missing]} does it but ${missingCredential[missing]}. Change \`${obstacle.field}\`, or ask the operator of this server.`,
-  );
-}
-
-function judgeUncarried(request: VideoRequest, mistakes: MistakeList): void {
-  const [first, second] = generations.map((generation) => ({
-    generation,
-    obstacle: findObstacle(request, generation),
-  }));
-  const solvable = [first, second].filter((found) => found?.obstacle !== undefined && found.obstacle.field !== 'model');
-  const reasons = solvable.map((found) => `${found ? apiNames[found.generation] : ''} ${found?.obstacle?.reason}`);
-  const fields = solvable.map((found) => `\`${found?.obstacle?.field}\``);
-  mistakes.add(
-    [solvable[0]?.obstacle?.field ?? 'model'],
-    `No API of Kling takes this ${request.model} request whole: ${reasons.join('; ')}. Change ${either(fields)}.`,
-  );
 }
 
 function chooseExtras(fields: CreateVideoBody, options: ValidationOptions, mistakes: MistakeList): VideoExtras {
