@@ -117,6 +117,7 @@ export interface VideoPage {
 
 /** The validated request with its price; nothing was stored or held. */
 export interface Estimate {
+  readonly provider: 'kling' | 'sandbox';
   readonly product: string;
   readonly model: string;
   readonly mode: string | null;
@@ -196,13 +197,45 @@ export interface ModelList {
   readonly data: readonly Model[];
 }
 
-/** One model and what it accepts. */
+/** One model, what it accepts and what it costs. */
 export interface Model {
   readonly id: string;
-  readonly aliases: readonly string[];
+  readonly title: string;
   readonly product: string;
-  readonly modes: readonly string[];
+  readonly aliases: readonly string[];
+  /** Whether a request without `model` gets this one. */
+  readonly default: boolean;
+  /** Whether this server sends it with the credentials that it has. */
+  readonly available: boolean;
+  /** Whether Kling was seen to refuse it as discontinued. */
+  readonly retired: boolean;
+  readonly successor: string | null;
+  readonly modes: readonly ModelMode[];
   readonly durations: readonly number[];
+  readonly duration_default: number;
   readonly aspect_ratios: readonly string[];
-  readonly [field: string]: unknown;
+  readonly frames_per_second: number;
+  readonly prompt_characters_max: number;
+  readonly negative_prompt: boolean;
+  readonly cfg_scale: boolean;
+  readonly multi_shot: readonly string[];
+  readonly camera_control: { readonly mode: string; readonly duration: number } | null;
+  /** Every combination that can be made. */
+  readonly prices: readonly ModelPrice[];
+}
+
+export interface ModelMode {
+  /** Null for a model with a single mode. */
+  readonly mode: string | null;
+  readonly resolution: string;
+  /** Which values of `sound` it takes. */
+  readonly sound: readonly boolean[];
+}
+
+export interface ModelPrice {
+  readonly mode: string | null;
+  readonly sound: boolean;
+  readonly duration: number;
+  readonly credits: number;
+  readonly cost: Cost;
 }

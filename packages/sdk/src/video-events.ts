@@ -3,7 +3,8 @@ import { path } from './path.ts';
 import { pause, waitBeforeRetryMs } from './retry.ts';
 import { readServerSentEvents } from './server-sent-events.ts';
 import type { Transport } from './transport.ts';
-import type { VideoEvent } from './types.ts';
+import { isFinalStatus } from './status.ts';
+import type { Video, VideoEvent } from './types.ts';
 
 export interface EventsOptions {
   /** Goes on after this event; absent: from the first. */
@@ -18,11 +19,10 @@ export interface EventStreamSettings {
 
 /** Consecutive failures after which a stream is given up: about half a minute. */
 const mostFailures = 10;
-const finalTypes = new Set(['video.completed', 'video.failed', 'video.canceled']);
 
 /**
- * Events of one video, in order and each once, across broken connections and server restarts. Ends after the event of a
- * final status, or where the server ends the stream of a final video.
+ * Events of one video, in order and each once, across broken connections and server restarts. Ends when
+ * nothing can come any more: a canceled video, for example, still waits for its charge.
  * @throws DailiesError when the server refuses, or cannot be reached for about half a minute
  */
 export async function* readVideoEvents(
@@ -31,7 +31,7 @@ export async function* readVideoEvents(
   options: EventsOptions,
   settings: EventStreamSettings,
 ): AsyncGenerator<VideoEvent, void, undefined> {
-  const connection = { lastEventId: options.lastEventId, retryBaseMs: settings.retryBaseMs };
+  const connection = { lastEventId: options.lastEventId, retryBaseMs: settings.retryBaseMs, ended: false };
   let lastSeq = 0;
   let failures = 0;
   for (;;) {
@@ -43,8 +43,8 @@ export async function* readVideoEvents(
         received++;
         failures = 0;
         yield event;
-        if (finalTypes.has(event.type)) return;
       }
+      if (connection.ended) return;
       if (received === 0 && (await isFinal(transport, id, options.signal))) return;
       failures++;
     } catch (error) {
@@ -58,6 +58,8 @@ export async function* readVideoEvents(
 interface Connection {
   lastEventId: string | undefined;
   retryBaseMs: number;
+  /** The server said that nothing can come any more. */
+  ended: boolean;
 }
 
 async function* readOnce(
@@ -82,7 +84,8 @@ async function* readOnce(
     for await (const event of readServerSentEvents(response.body, settings.idleTimeoutMs)) {
       if (event.retryMs !== null) connection.retryBaseMs = event.retryMs;
       if (event.id !== null) connection.lastEventId = event.id;
-      if (event.data !== '') yield JSON.parse(event.data) as VideoEvent; // the server's contract
+      if (event.type === 'end') connection.ended = true;
+      else if (event.data !== '') yield JSON.parse(event.data) as VideoEvent; // the server's contract
     }
   } catch (error) {
     if (error instanceof DailiesError) throw error;
@@ -91,11 +94,11 @@ async function* readOnce(
 }
 
 async function isFinal(transport: Transport, id: string, signal: AbortSignal | undefined): Promise<boolean> {
-  const video = await transport.json<{ status: string }>({
+  const { status } = await transport.json<Pick<Video, 'status'>>({
     method: 'GET',
     path: path`/api/videos/${id}`,
     signal,
     repeatable: true,
   });
-  return finalTypes.has(`video.${video.status}`);
+  return isFinalStatus(status);
 }

@@ -31,7 +31,7 @@ export interface VideosResource {
   /** Removes the file of a final video; receipt and ledger stay. */
   delete(id: string, options?: CallOptions): Promise<void>;
   receipt(id: string, options?: CallOptions): Promise<Receipt>;
-  /** In order and each once, across broken connections; ends after the final status. */
+  /** In order and each once, across broken connections; ends when nothing can come any more. */
   events(id: string, options?: EventsOptions): AsyncIterable<VideoEvent>;
   /** The video now and whenever it changed, until it is final. */
   watch(id: string, options?: WatchOptions): AsyncIterable<Video>;

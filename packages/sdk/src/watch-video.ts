@@ -1,6 +1,7 @@
 import { DailiesError, TimeoutError } from './errors.ts';
 import { pause } from './retry.ts';
-import type { Video, VideoEvent, VideoStatus } from './types.ts';
+import { isFinalStatus } from './status.ts';
+import type { Video, VideoEvent } from './types.ts';
 
 export interface WatchOptions {
   readonly signal?: AbortSignal;
@@ -18,13 +19,8 @@ export interface VideoSource {
   events(id: string, options: { signal: AbortSignal }): AsyncIterable<VideoEvent>;
 }
 
-const finalStatuses: readonly VideoStatus[] = ['completed', 'failed', 'canceled'];
 /** A restarting server is no reason to stop watching. */
 const unreachableLimitMs = 60_000;
-
-export function isFinalStatus(status: VideoStatus): boolean {
-  return finalStatuses.includes(status);
-}
 
 /**
  * The video now, and again whenever its status, queue place, charge, file or error changed, until it is final. Events

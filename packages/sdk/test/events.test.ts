@@ -24,20 +24,22 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((server) => server.close()));
 });
 
-test('events arrive in order and end after the final one although the server keeps the stream open', async () => {
+test('events arrive in order and end where the server says that nothing more can come', async () => {
   const { dailies } = await setUp(
     stream(
       [
         [1, 'video.queued'],
-        [2, 'video.completed'],
+        [2, 'video.canceled'],
+        [3, 'video.charged'],
       ],
-      'keep',
+      'end',
     ),
   );
   const events = await collect(dailies.videos.events('vid_1'));
   expect(events.map((event) => [event.seq, event.type])).toEqual([
     [1, 'video.queued'],
-    [2, 'video.completed'],
+    [2, 'video.canceled'],
+    [3, 'video.charged'],
   ]);
 });
 
@@ -52,7 +54,7 @@ test('a broken stream goes on after the last event that was seen, each event onc
     ),
     hangUp,
     problem(503, { code: 'unavailable' }),
-    stream([[3, 'video.generating']], 'end'),
+    stream([[3, 'video.generating']], 'close'),
     stream([[4, 'video.failed']], 'end'),
   );
   const events = await collect(dailies.videos.events('vid_1'));
@@ -68,8 +70,8 @@ test('a stream that goes silent without a heartbeat is opened again', async () =
   expect(server.seen.map((request) => request.headers['last-event-id'])).toEqual(['0', '1']);
 });
 
-test('resuming after the last event of a final video ends', async () => {
-  const { dailies } = await setUp(stream([]), json(200, video('completed')));
+test('a final video whose stream just closes ends, too', async () => {
+  const { dailies } = await setUp(stream([], 'close'), json(200, video('completed')));
   expect(await collect(dailies.videos.events('vid_1', { lastEventId: '9' }))).toEqual([]);
 });
 
@@ -101,7 +103,7 @@ test('events split anywhere and with any line ends are read alike', async () => 
       response.write(Buffer.of(byte));
       await new Promise(setImmediate);
     }
-    response.end(': end\n');
+    response.end('event: end\ndata: {}\n\n');
   });
   expect(await collect(dailies.videos.events('vid_1'))).toEqual([
     { seq: 1, é: 1 },

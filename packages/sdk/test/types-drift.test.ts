@@ -18,6 +18,7 @@ const pairs = {
   Estimate: 'Estimate',
   Receipt: 'Receipt',
   Budget: 'Budget',
+  Model: 'Model',
 };
 
 function fieldsOf(name: string): string[] {

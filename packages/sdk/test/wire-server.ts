@@ -60,8 +60,14 @@ export function video(status: string, more: object = {}): Record<string, unknown
   return { id: 'vid_1', job_id: 'vid_1', status, queue: null, charged_credits: null, file: null, error: null, ...more };
 }
 
-/** Sends events as the server does: `[seq, type]`, then ends (or keeps) the stream. */
-export function stream(events: readonly (readonly [number, string])[], end: 'end' | 'cut' | 'keep' = 'end'): Answer {
+/**
+ * Sends events as the server does, as `[seq, type]`. `end` says that nothing can come any more, `close` just ends,
+ * `cut` breaks the connection, `keep` says nothing more.
+ */
+export function stream(
+  events: readonly (readonly [number, string])[],
+  end: 'end' | 'close' | 'cut' | 'keep' = 'end',
+): Answer {
   return (_, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.write(': hello\nretry: 5\n\n');
@@ -69,7 +75,8 @@ export function stream(events: readonly (readonly [number, string])[], end: 'end
       const data = JSON.stringify({ seq, video_id: 'vid_1', type, data: {}, created_at: '2026-01-01T00:00:00Z' });
       response.write(`id: ${String(seq)}\nevent: ${type}\ndata: ${data}\n\n`);
     }
-    if (end === 'end') response.end();
+    if (end === 'end') response.end('event: end\ndata: {}\n\n');
+    if (end === 'close') response.end();
     if (end === 'cut') setImmediate(() => response.destroy());
   };
 }
