@@ -233,6 +233,8 @@ describe('what is not a whole MP4 file is refused with its reason', () => {
     const claims = Buffer.from(tiny);
     claims.writeUInt32BE(0xffff_ffff, at + 8);
     expect(await reasonOf(claims)).toBe('not_mp4');
+    claims.writeUInt32BE(tiny.readUInt32BE(at + 8) + 1, at + 8);
+    expect(await reasonOf(claims)).toBe('not_mp4');
     const outside = Buffer.from(tiny);
     outside.writeUInt32BE(tiny.length, at + 12);
     expect(await reasonOf(outside)).toBe('truncated');

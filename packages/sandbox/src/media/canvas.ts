@@ -23,7 +23,7 @@ export function createCanvas(columns: number, rows: number): Canvas {
 
 /** Writes one line at a pixel position with dots of `scale` pixels; what does not fit is cut off. */
 export function writeLine(canvas: Canvas, line: string, at: { left: number; top: number; scale: number }): void {
-  for (const [position, character] of [...line].entries()) {
+  for (const [position, character] of Array.from(line).entries()) {
     const left = at.left + position * glyphCell.width * at.scale;
     if (character === ' ') continue;
     for (let dot = 0; dot < 40; dot++) {

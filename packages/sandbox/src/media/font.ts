@@ -119,7 +119,7 @@ export function wrapText(value: string, width: number, linesMax: number): string
   const lines: string[] = [];
   let line: string[] = [];
   for (const word of words) {
-    let rest = [...word];
+    let rest = Array.from(word);
     if (line.length > 0 && line.length + 1 + rest.length <= width) {
       line.push(' ', ...rest);
       continue;

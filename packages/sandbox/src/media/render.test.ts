@@ -93,6 +93,19 @@ test('a tiny clip is at most 20 KB up to 1080p and 15 seconds with sound', async
   }
 });
 
+test('clips asked for at the same time do not disturb each other, and a bad one stops nobody', async () => {
+  const specs = [1, 2, 3].map((seed) => ({ ...base, seed }));
+  const together = await Promise.allSettled([
+    ...specs.map(renderClip),
+    renderClip({ ...base, frames: -1 }),
+    renderClip(base),
+  ]);
+  expect(together.map((result) => result.status).join()).toBe('fulfilled,fulfilled,fulfilled,rejected,fulfilled');
+  for (const [index, spec] of specs.entries()) {
+    expect(together[index]).toEqual({ status: 'fulfilled', value: await renderClip(spec) });
+  }
+});
+
 test('other work of the process goes on while a large clip is rendered', async () => {
   let turns = 0;
   let done = false;
@@ -106,6 +119,7 @@ test('other work of the process goes on while a large clip is rendered', async (
   expect(turns).toBeGreaterThan(3);
 });
 
+const shown = 'codec_name,width,height,nb_read_frames,avg_frame_rate';
 const decoder = spawnSync('ffmpeg', ['-version']).status === 0;
 // oxlint-disable-next-line no-console -- a skipped check must say so
 if (!decoder) console.log('skipped: decoding by ffmpeg (no ffmpeg on this machine)');
@@ -129,10 +143,10 @@ describe.skipIf(!decoder)('decoded by ffmpeg', () => {
       const run = spawnSync('ffmpeg', ['-v', 'warning', '-i', path, '-f', 'null', '-'], { encoding: 'utf8' });
       expect([run.status, run.stderr]).toEqual([0, '']);
       const facts = JSON.parse(
-        execFileSync('ffprobe', [
-          ...['-v', 'error', '-select_streams', 'v', '-count_frames', '-of', 'json'],
-          ...['-show_entries', 'stream=codec_name,width,height,nb_read_frames,avg_frame_rate', path],
-        ]).toString(),
+        execFileSync(
+          'ffprobe',
+          `-v error -select_streams v -count_frames -of json -show_entries stream=${shown} ${path}`.split(' '),
+        ).toString(),
       ) as { streams: unknown };
       expect(facts.streams).toEqual([
         {

@@ -29,12 +29,24 @@ const keyIntervalSeconds = 2;
 const turnMs = 8;
 const seedSlot = 24;
 
+let lastRender: Promise<unknown> = Promise.resolve();
+
 /**
- * Renders a real H.264 MP4 (Constrained Baseline, AAC-LC when `sound`), `moov` last. The same spec gives the same bytes. Other work
- * of the process goes on meanwhile. Throws a RangeError for a spec outside the limits of {@link ClipSpec}.
+ * Renders a real H.264 MP4 (Constrained Baseline, AAC-LC when `sound`), `moov` last. The same spec gives the same bytes. Clips are
+ * rendered one after the other, in short turns, so that the process goes on answering however many are asked for at once.
+ * Throws a RangeError for a spec outside the limits of {@link ClipSpec}.
  */
 export async function renderClip(spec: ClipSpec): Promise<Uint8Array> {
   checkSpec(spec);
+  const render = lastRender.then(async () => assemble(spec, await renderSamples(spec), true));
+  lastRender = render.then(
+    () => undefined,
+    () => undefined,
+  );
+  return render;
+}
+
+async function renderSamples(spec: ClipSpec): Promise<VideoSample[]> {
   const scene = createScene(spec);
   const keyInterval = spec.fps * keyIntervalSeconds;
   const samples: VideoSample[] = [];
@@ -54,7 +66,7 @@ export async function renderClip(spec: ClipSpec): Promise<Uint8Array> {
     await nextTurn();
     turnEnds = performance.now() + turnMs;
   }
-  return assemble(spec, samples, true);
+  return samples;
 }
 
 const templates = new Map<string, Promise<Template>>();
