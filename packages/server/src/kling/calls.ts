@@ -82,7 +82,7 @@ export function createCalls({ transport, clock, log, onSkew }: CallsDeps): Calls
       deadlineMs,
     });
     const answer = readAnswer(outcome, clock.wallMs(), secretsOf(account, bearer));
-    logExchange(call, answer, clock.monotonicMs() - startedMs);
+    log?.(lineOf(call, answer, clock.monotonicMs() - startedMs));
     if (signed && answer.code !== null && answer.serverTimeMs !== null) learn(account.id, signed, answer.serverTimeMs);
     return answer;
   }
@@ -92,22 +92,6 @@ export function createCalls({ transport, clock, log, onSkew }: CallsDeps): Calls
     if (skewMs === undefined) return;
     log?.({ event: 'kling_clock_skew', accountId, skewMs });
     onSkew?.({ accountId, skewMs });
-  }
-
-  function logExchange(call: Call, answer: Answer, ms: number): void {
-    const { httpStatus, code, requestId, message } = answer;
-    const ok = httpStatus === 200 && code === 0;
-    log?.({
-      event: 'kling_call',
-      accountId: call.account.id,
-      method: call.method,
-      path: call.path,
-      httpStatus,
-      code,
-      requestId,
-      ms: Math.round(ms),
-      ...(ok ? {} : { message }),
-    });
   }
 
   async function signedTwice(call: Call): Promise<Answer> {
@@ -131,6 +115,22 @@ export function createCalls({ transport, clock, log, onSkew }: CallsDeps): Calls
       }
     },
   };
+}
+
+function lineOf(call: Call, answer: Answer, ms: number): object {
+  const { httpStatus, code, requestId, message } = answer;
+  const { account, method, path } = call;
+  const line = {
+    event: 'kling_call',
+    accountId: account.id,
+    method,
+    path,
+    httpStatus,
+    code,
+    requestId,
+    ms: Math.round(ms),
+  };
+  return httpStatus === 200 && code === 0 ? line : { ...line, message };
 }
 
 /** 1003 and 1004 with their own status: Kling looked at the token and at nothing else. */

@@ -38,27 +38,35 @@ export function createLegacyLookUps(calls: Calls, log?: (line: object) => void):
     return { kind: 'found', report };
   }
 
-  async function lookOnPage(references: readonly TaskReference[], asking: Asking): Promise<readonly TaskReport[]> {
-    const [first] = references;
-    if (!first || references.length === 1) return [];
+  /** The newest tasks of a path, or why they are not known. */
+  async function readPage(path: string, pageSize: number, asking: Asking): Promise<readonly TaskReport[] | LookAnswer> {
+    const answer = await calls.read({ ...asking, method: 'GET', path, query: `pageNum=1&pageSize=${pageSize}` });
+    if (answer.httpStatus !== 200 || answer.code !== 0) return notLearned(answer);
+    const records = Array.isArray(answer.data) ? answer.data : [];
+    return records.map(readTaskRecord).filter((report) => report !== undefined);
+  }
+
+  async function lookOnPath(references: readonly TaskReference[], path: string, asking: Asking): Promise<Found> {
+    const found: Found = { answers: new Map(), missing: [] };
     // The newest tasks come first, so that a page somewhat larger than what is in flight shows nearly all of it.
     const pageSize = Math.min(pageSizeMax, Math.max(pageSizeMin, references.length * 2));
-    const query = `pageNum=1&pageSize=${pageSize}`;
-    const records = succeededData(await calls.read({ ...asking, method: 'GET', path: first.path, query }));
-    if (!Array.isArray(records)) return [];
-    return records.map(readTaskRecord).filter((report) => report !== undefined);
+    const page = references.length > 1 ? await readPage(path, pageSize, asking) : [];
+    for (const reference of references) {
+      const report = 'kind' in page ? undefined : page.find((candidate) => isTaskOf(reference, candidate));
+      if ('kind' in page) found.answers.set(reference, page);
+      else if (report) found.answers.set(reference, { kind: 'found', report });
+      else found.missing.push(reference);
+    }
+    return found;
   }
 
   async function look(references: readonly TaskReference[], asking: Asking): Promise<LookAnswer[]> {
     const answers = new Map<TaskReference, LookAnswer>();
     const missing: TaskReference[] = [];
-    for (const onPath of Map.groupBy(references, (reference) => reference.path).values()) {
-      const page = await lookOnPage(onPath, asking);
-      for (const reference of onPath) {
-        const report = page.find((candidate) => isTaskOf(reference, candidate));
-        if (report) answers.set(reference, { kind: 'found', report });
-        else missing.push(reference);
-      }
+    for (const [path, group] of Map.groupBy(references, (reference) => reference.path)) {
+      const found = await lookOnPath(group, path, asking);
+      for (const [reference, answer] of found.answers) answers.set(reference, answer);
+      missing.push(...found.missing);
     }
     await inParallel(missing.slice(0, singlesMax), parallelMax, async (reference) => {
       answers.set(reference, await lookSingly(reference, asking));
@@ -92,6 +100,11 @@ export function createLegacyLookUps(calls: Calls, log?: (line: object) => void):
       for (const path of createPaths) yield* listPath(path, span, asking);
     },
   };
+}
+
+interface Found {
+  readonly answers: Map<TaskReference, LookAnswer>;
+  readonly missing: TaskReference[];
 }
 
 const notAsked: LookAnswer = {

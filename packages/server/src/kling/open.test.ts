@@ -306,6 +306,16 @@ test('legacy: several tasks are one list page; what is missing there is asked si
   ]);
 });
 
+test('legacy: a list page that Kling refuses is not followed by a call per task', async () => {
+  const { server, kling, reference } = await setUp('pair', (_request, socket) =>
+    socket.write(refuse(429, 1302, 'slow')),
+  );
+  const references = ['att_1', 'att_2', 'att_3'].map((externalTaskId) => reference({ externalTaskId }));
+  const answers = await kling.getTasks(references, options);
+  expect(answers.map((answer) => answer.kind)).toEqual(['unknown', 'unknown', 'unknown']);
+  expect(server.requests).toHaveLength(1);
+});
+
 test('standard: 45 tasks are three calls of at most 20 ids, and a missing id is not found', async () => {
   const { server, kling, reference } = await setUp('key', (request, socket) => {
     const ids = new URL(request.path, 'http://x').searchParams.get('task_ids')!.split(',');

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../kernel/clock.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { jsonAnswer, startRawServer, textAnswer } from './raw-server.ts';
 import type { RawAnswer, RawServer } from './raw-server.ts';
 import { createTransport } from './transport.ts';
@@ -10,9 +11,9 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-async function setUp(answer: RawAnswer, options?: TransportOptions) {
+async function setUp(answer: RawAnswer, options?: TransportOptions, clock: Clock = systemClock) {
   const server = await startRawServer(answer);
-  const transport = createTransport(systemClock, options);
+  const transport = createTransport(clock, options);
   cleanups.push(
     () => transport.close(),
     () => server.close(),
@@ -126,6 +127,25 @@ test('a call stopped while it waits for a connection never reaches the server', 
   finish();
   await third;
   expect(server.requests.map(({ path }) => path)).toEqual(['/v1/videos/text2video', '/third']);
+});
+
+test('a call whose deadline passed while the process was frozen never reaches the server', async () => {
+  let frozenMs = 0;
+  let finish = (): void => {};
+  const { server, transport } = await setUp(
+    (_request, socket) => (finish = () => void socket.write(jsonAnswer(200, {}))),
+    { connectionsMax: 1 },
+    { monotonicMs: () => systemClock.monotonicMs() + frozenMs, wallMs: () => systemClock.wallMs() },
+  );
+  const first = transport.send(request(server));
+  await until(() => server.requests.length === 1);
+  const second = transport.send(request(server, { path: '/second' }));
+  frozenMs = 60_000;
+  finish();
+  expect(await first).toMatchObject({ kind: 'answered' });
+  expect(await second).toMatchObject({ kind: 'broken', neverSent: true });
+  expect(await transport.send(request(server, { path: '/late' }))).toMatchObject({ neverSent: true });
+  expect(server.requests).toHaveLength(1);
 });
 
 test('a call stopped before it began is certain: nothing was sent', async () => {

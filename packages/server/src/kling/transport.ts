@@ -62,66 +62,91 @@ export function createTransport(clock: Clock, options: TransportOptions = {}): T
     bodyTimeout: 0,
   });
   return {
-    send: (request) =>
-      exchange(agent, request, Math.max(0, request.deadlineMs - clock.monotonicMs()), answerSizeBytesMax),
+    send: (request) => exchange(agent, clock, request, answerSizeBytesMax),
     close: () => agent.close(),
   };
 }
 
-function exchange(agent: Agent, request: TransportRequest, budgetMs: number, sizeBytesMax: number): Promise<Exchange> {
-  return new Promise((resolve) => {
-    let controller: Dispatcher.DispatchController | undefined;
-    let stopped: string | undefined;
-    let settled = false;
-    const head = { httpStatus: 0, date: null as string | null, retryAfter: null as string | null };
-    const chunks: Buffer[] = [];
-    let sizeBytes = 0;
+function exchange(agent: Agent, clock: Clock, request: TransportRequest, sizeBytesMax: number): Promise<Exchange> {
+  const { promise, resolve } = Promise.withResolvers<Exchange>();
+  const { signal, deadlineMs } = request;
+  const budgetMs = deadlineMs - clock.monotonicMs();
+  const late = `no complete answer within ${Math.max(0, Math.round(budgetMs))} ms`;
+  let controller: Dispatcher.DispatchController | undefined;
+  let stopped: string | undefined;
 
-    const settle = (outcome: Exchange): void => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      request.signal.removeEventListener('abort', onAbort);
-      resolve(outcome);
-    };
-    const broken = (message: string): void => settle({ kind: 'broken', neverSent: controller === undefined, message });
-    const stop = (message: string): void => {
-      stopped ??= message;
-      broken(stopped);
-      controller?.abort(new Error(stopped));
-    };
-    const onAbort = (): void => stop('the call was stopped');
-    const timer = setTimeout(() => stop(`no complete answer within ${Math.round(budgetMs)} ms`), budgetMs);
-    if (request.signal.aborted) return onAbort();
-    request.signal.addEventListener('abort', onAbort, { once: true });
+  const settle = (outcome: Exchange): void => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+    resolve(outcome);
+  };
+  const broken = (message: string): void => settle({ kind: 'broken', neverSent: controller === undefined, message });
+  const stop = (message: string): void => {
+    stopped ??= message;
+    broken(stopped);
+    controller?.abort(new Error(stopped));
+  };
+  const onAbort = (): void => stop('the call was stopped');
+  const timer = setTimeout(() => stop(late), Math.max(0, budgetMs));
+  signal.addEventListener('abort', onAbort, { once: true });
 
-    const handler: Dispatcher.DispatchHandler = {
-      // The last moment before bytes are written; undici gives the request up when this throws.
-      onRequestStart(started) {
-        if (stopped !== undefined) throw new Error(stopped);
-        if (controller) throw new Error('a request is never written twice');
-        controller = started;
-      },
-      onResponseStart(_controller, httpStatus, headers) {
-        head.httpStatus = httpStatus;
-        head.date = text(headers['date']);
-        head.retryAfter = text(headers['retry-after']);
-      },
-      onResponseData(_controller, chunk) {
-        sizeBytes += chunk.length;
-        if (sizeBytes > sizeBytesMax) stop(`the answer is larger than ${sizeBytesMax} bytes`);
-        else chunks.push(chunk);
-      },
-      onResponseEnd: () => settle({ kind: 'answered', ...head, body: Buffer.concat(chunks).toString('utf8') }),
-      onResponseError: (_controller, error) => broken(describe(error)),
-    };
-    const { host: origin, method, path, headers, body } = request;
-    try {
-      agent.dispatch({ origin, method, path, headers: { ...headers }, body, idempotent: false }, handler);
-    } catch (error) {
-      broken(describe(error));
-    }
+  const answer = collectAnswer(sizeBytesMax, stop);
+  const handler: Dispatcher.DispatchHandler = {
+    ...answer.handler,
+    // The last moment before bytes are written; undici gives the request up when this throws. A process that was
+    // frozen while it connected gets here before its timer fires, so the clock decides.
+    onRequestStart(started) {
+      if (clock.monotonicMs() >= deadlineMs) stopped ??= late;
+      if (stopped !== undefined) throw new Error(stopped);
+      if (controller) throw new Error('a request is never written twice');
+      controller = started;
+    },
+    onResponseEnd: () => settle(answer.complete()),
+    onResponseError: (_controller, error) => broken(stopped ?? describe(error)),
+  };
+  if (signal.aborted) onAbort();
+  else if (budgetMs <= 0) stop(late);
+  else dispatch(agent, request, handler, broken);
+  return promise;
+}
+
+function dispatch(
+  agent: Agent,
+  { host: origin, method, path, headers, body }: TransportRequest,
+  handler: Dispatcher.DispatchHandler,
+  broken: (message: string) => void,
+): void {
+  try {
+    agent.dispatch({ origin, method, path, headers: { ...headers }, body, idempotent: false }, handler);
+  } catch (error) {
+    broken(describe(error));
+  }
+}
+
+function collectAnswer(sizeBytesMax: number, stop: (message: string) => void) {
+  let httpStatus = 0;
+  let headers: Dispatcher.ResponseData['headers'] = {};
+  let sizeBytes = 0;
+  const chunks: Buffer[] = [];
+  const handler: Dispatcher.DispatchHandler = {
+    onResponseStart(_controller, status, received) {
+      httpStatus = status;
+      headers = received;
+    },
+    onResponseData(_controller, chunk) {
+      sizeBytes += chunk.length;
+      if (sizeBytes > sizeBytesMax) stop(`the answer is larger than ${sizeBytesMax} bytes`);
+      else chunks.push(chunk);
+    },
+  };
+  const complete = (): Exchange => ({
+    kind: 'answered',
+    httpStatus,
+    date: text(headers['date']),
+    retryAfter: text(headers['retry-after']),
+    body: Buffer.concat(chunks).toString('utf8'),
   });
+  return { handler, complete };
 }
 
 function text(header: string | string[] | undefined): string | null {
