@@ -4,6 +4,7 @@ export type ErrorKind =
   | 'unauthenticated'
   | 'forbidden'
   | 'not_found'
+  | 'method'
   | 'conflict'
   | 'gone'
   | 'budget'
@@ -68,7 +69,12 @@ export const errorCatalogue = {
     false,
     'Check the id; things of another workspace look the same as things that do not exist.',
   ),
-  method_not_allowed: row('not_found', 'There is no such route', false, 'See /docs for every route and method.'),
+  method_not_allowed: row(
+    'method',
+    'This address does not take that method',
+    false,
+    'The `Allow` header names the methods it takes; see /docs for every route.',
+  ),
   idempotency_key_reused: row(
     'conflict',
     'The idempotency key was used with another body',

@@ -1,0 +1,102 @@
+import { isFinal } from '../videos/video.ts';
+import type { VideoEvent, VideoRecord, Videos } from '../videos/videos.ts';
+import type { StreamMessage } from './server-sent-events.ts';
+
+type Messages = AsyncGenerator<StreamMessage | 'heartbeat'>;
+
+/** How long a stream may rest before it looks again: bounds the delay of events that other processes write. */
+const lookMs = 1_000;
+const heartbeatMs = 15_000;
+
+export function answerEvent(event: VideoEvent) {
+  const { seq, type, data } = event;
+  return { seq, video_id: event.videoId, type, data: { ...data }, created_at: event.at.toISOString() };
+}
+
+/** Whether nothing can happen to a video any more: a canceled one waits for its charge and its file. */
+export function isSettled(video: VideoRecord): boolean {
+  if (!isFinal(video.state)) return false;
+  return video.state !== 'canceled' || (video.chargedCredits !== null && video.file?.state !== 'pending');
+}
+
+/** All events of a video after `afterSeq`, then what comes, until nothing can come any more: then `end`. */
+export async function* streamVideo(
+  videos: Videos,
+  target: { readonly id: string; readonly workspaceId: string; readonly afterSeq: number },
+  signal: AbortSignal,
+): Messages {
+  const { id, workspaceId } = target;
+  const beat = createBeat();
+  let seq = target.afterSeq;
+  while (!signal.aborted) {
+    const more = videos.waitForEvents(lookMs, signal); // before reading, so that nothing falls in between
+    const video = await videos.get(id, workspaceId);
+    if (seq < video.eventSeq) {
+      for await (const event of eventsAfter(videos, target, seq)) {
+        yield { id: String(event.seq), event: event.type, data: answerEvent(event) };
+        seq = event.seq;
+      }
+      beat.reset();
+    }
+    if (isSettled(video) && seq >= video.eventSeq) {
+      yield { event: 'end', data: { status: video.state } };
+      return;
+    }
+    await more;
+    if (beat.isDue()) yield 'heartbeat';
+  }
+}
+
+async function* eventsAfter(
+  videos: Videos,
+  target: { readonly id: string; readonly workspaceId: string },
+  afterSeq: number,
+): AsyncGenerator<VideoEvent> {
+  for (let seq = afterSeq; ;) {
+    const page = await videos.listEvents(target.id, target.workspaceId, seq);
+    yield* page;
+    const last = page.at(-1);
+    if (!last) return;
+    seq = last.seq;
+  }
+}
+
+/** Every event of a workspace after a cursor (null: from now on), without an end. */
+export async function* streamWorkspace(
+  videos: Videos,
+  workspaceId: string,
+  from: string | null,
+  signal: AbortSignal,
+): Messages {
+  const beat = createBeat();
+  let cursor = from;
+  while (!signal.aborted) {
+    const more = videos.waitForEvents(lookMs, signal);
+    const page = await videos.listWorkspaceEvents(workspaceId, cursor);
+    // The place to resume from is told at once, so that a reader who breaks off before the first event misses none.
+    if (cursor === null) yield { id: page.cursor, event: 'ready', data: {} };
+    for (const event of page.events) yield { id: event.cursor, event: event.type, data: answerEvent(event) };
+    cursor = page.cursor;
+    if (page.events.length > 0) {
+      beat.reset();
+      continue;
+    }
+    await more;
+    if (beat.isDue()) yield 'heartbeat';
+  }
+}
+
+function createBeat() {
+  let atMs = performance.now();
+  const reset = (): void => {
+    atMs = performance.now();
+  };
+  return {
+    reset,
+    isDue(): boolean {
+      if (performance.now() - atMs < heartbeatMs) return false;
+      reset();
+      return true;
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { createId } from '../kernel/ids.ts';
+import type { ApiDeps } from './api-deps.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the error handler answered; the cause only where it is our fault. */
+    failure: { readonly code: string; readonly cause: unknown } | null;
+    /** The video that the request is about, for the log. */
+    videoId: string | null;
+  }
+}
+
+/** The caller's `X-Request-Id` when it is short and harmless in logs and headers, else a new id. */
+export function createRequestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : createId('request');
+}
+
+/** Echoes the request id and writes one wide event per request. Query strings stay out: they may carry signatures. */
+export function logRequests(app: FastifyInstance, log: ApiDeps['log']): void {
+  app.decorateRequest('failure', null);
+  app.decorateRequest('videoId', null);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const cause = request.failure?.cause;
+    const event = {
+      requestId: request.id,
+      method: request.method,
+      route: request.routeOptions.url ?? null,
+      status: reply.statusCode,
+      durationMs: Math.round(reply.elapsedTime * 10) / 10,
+      workspaceId: request.principal?.workspaceId ?? null,
+      keyId: request.principal?.keyId ?? null,
+      videoId: request.videoId,
+      code: request.failure?.code ?? null,
+      ...(cause === undefined ? {} : { err: cause }),
+    };
+    if (reply.statusCode >= 500) log.error(event, 'request');
+    else log.info(event, 'request');
+  });
+}

@@ -1,0 +1,125 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import * as z from 'zod';
+import { AppError } from '../../kernel/errors.ts';
+import { answerFileRequest } from '../../storage/http-range.ts';
+import type { VideoFile, VideoRecord } from '../../videos/videos.ts';
+import { isFinal } from '../../videos/video.ts';
+import { findPrincipal } from '../authenticate.ts';
+import { fileNameOf, type LinkKind } from '../content-links.ts';
+import { strictQuery } from '../mistakes.ts';
+import { idParams, problems, videoIdOf } from '../route-parts.ts';
+import type { RouteContext, ZodApp } from './route-context.ts';
+
+const contentQuery = strictQuery({
+  expires: z.string().optional().meta({ description: 'Part of a signed link.' }),
+  signature: z.string().optional().meta({ description: 'Part of a signed link.' }),
+  download: z
+    .enum(['0', '1'], '`download` must be 0 or 1.')
+    .optional()
+    .meta({ description: '1: saved under a readable name instead of played.' }),
+});
+
+/** The file itself, for whoever has a signed link or a key of the workspace. */
+export function addContentRoutes(app: ZodApp, context: RouteContext): void {
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/api/videos/:id/content',
+    schema: {
+      operationId: 'getContent',
+      summary: 'The video file; takes Range, If-Range and If-None-Match',
+      description: 'Needs an API key or a signed link: the `video_url` of a video.',
+      tags: ['videos'],
+      params: idParams,
+      querystring: contentQuery,
+      response: {
+        200: {
+          description: 'The whole file.',
+          content: { 'video/mp4': { schema: z.string().meta({ format: 'binary' }) } },
+        },
+        206: {
+          description: 'A part of it.',
+          content: { 'video/mp4': { schema: z.string().meta({ format: 'binary' }) } },
+        },
+        304: z.null().describe('Not changed.'),
+        ...problems(401, 403, 404, 409, 410, 416),
+      },
+    },
+    handler: async (request, reply) => {
+      const { video, kind } = await findVideo(context, request, reply);
+      const file = deliverableFile(video);
+      const key = kind === 'poster' ? file.posterKey : file.storageKey;
+      const download = request.query.download === '1';
+      reply.headers({
+        'cache-control': 'private, max-age=300',
+        vary: 'authorization',
+        // A link may be embedded by the pages it was made for; nothing else in an answer may run.
+        'cross-origin-resource-policy': 'cross-origin',
+        'content-security-policy': "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'",
+        'content-disposition': `${download ? 'attachment' : 'inline'}; filename="${fileNameOf(video, kind)}"`,
+      });
+      return sendFile(context, request, reply, key ?? file.storageKey);
+    },
+  });
+}
+
+/** By signed link when there is one, else by key. */
+async function findVideo(
+  { videos, keys, links, findVideoWorkspace }: RouteContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<{ video: VideoRecord; kind: LinkKind }> {
+  const { signature } = request.query as z.infer<typeof contentQuery>; // the route's schema was applied
+  if (signature === undefined) {
+    request.principal = await findPrincipal(keys, request);
+    if (!request.principal) {
+      reply.header('www-authenticate', 'Bearer realm="dailies"');
+      throw new AppError('unauthenticated', 'Send an API key, or follow the `video_url` of a video: it is signed.');
+    }
+    return { video: await videos.get(videoIdOf(request), request.principal.workspaceId), kind: 'content' };
+  }
+  // Every wrong link gets the same answer, so that links cannot be used to ask which videos exist.
+  const workspaceId = await findVideoWorkspace(videoIdOf(request));
+  const video = workspaceId === undefined ? undefined : await videos.get(request.videoId ?? '', workspaceId);
+  const kind = video?.file ? links.verify(request.url, video.file) : undefined;
+  if (video && kind) return { video, kind };
+  throw new AppError('link_invalid', 'This link is not valid or has expired; get the video again for a fresh one.');
+}
+
+/** @throws AppError `content_deleted` | `content_not_ready` */
+function deliverableFile(video: VideoRecord): VideoFile {
+  if (video.file?.state === 'stored') return video.file;
+  if (video.file?.state === 'deleted') throw new AppError('content_deleted', 'The file of this video was deleted.');
+  const detail = isFinal(video.state)
+    ? `The video ended as ${video.state} and has no file.`
+    : `The video is ${video.state}; its file comes when it is completed.`;
+  throw new AppError('content_not_ready', detail, { data: { video_status: video.state } });
+}
+
+async function sendFile(
+  { blobs }: RouteContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  key: string,
+): Promise<FastifyReply> {
+  const head = await blobs.find(key);
+  if (!head) throw new AppError('unavailable', 'The file cannot be found in the storage right now.');
+  const { headers: sent, method } = request;
+  const answer = answerFileRequest(
+    {
+      method: method === 'HEAD' ? 'HEAD' : 'GET',
+      range: sent.range,
+      ifRange: sent['if-range'] as string | undefined, // Node joins repeated ones into one text
+      ifNoneMatch: sent['if-none-match'],
+    },
+    head,
+  );
+  reply.headers(answer.headers);
+  if (answer.status === 416) {
+    throw new AppError('range_not_satisfiable', `The file has ${head.bytes} bytes; ask for a range inside it.`);
+  }
+  reply.status(answer.status).type(head.contentType);
+  if (!answer.hasBody) return reply.send();
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  return reply.send(await blobs.get(key, answer.range, gone.signal));
+}

@@ -1,0 +1,51 @@
+import * as z from 'zod';
+import { strictQuery } from '../mistakes.ts';
+import { preventCaching } from '../route-parts.ts';
+import type { RouteContext, ZodApp } from './route-context.ts';
+
+const readySchema = z
+  .object({
+    status: z.enum(['ready', 'not_ready', 'stopping']),
+    checks: z.record(z.string(), z.object({ ok: z.boolean(), reason: z.string().optional(), ms: z.number() })),
+  })
+  .meta({ id: 'Readiness' });
+
+/** For load balancers and orchestrators; without a key, so they show no detail beyond the names of parts. */
+export function addHealthRoutes(app: ZodApp, { health }: RouteContext): void {
+  app.get(
+    '/healthz',
+    {
+      schema: {
+        operationId: 'getHealth',
+        summary: 'The process answers',
+        tags: ['health'],
+        security: [],
+        querystring: strictQuery({}),
+        response: { 200: z.object({ status: z.literal('ok'), uptime_seconds: z.int() }) },
+      },
+    },
+    async (_request, reply) => {
+      preventCaching(reply);
+      return health.live();
+    },
+  );
+
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        operationId: 'getReadiness',
+        summary: 'The process can do its work now',
+        tags: ['health'],
+        security: [],
+        querystring: strictQuery({}),
+        response: { 200: readySchema, 503: readySchema },
+      },
+    },
+    async (_request, reply) => {
+      preventCaching(reply);
+      const { status, checks } = await health.ready();
+      return reply.status(status === 'ready' ? 200 : 503).send({ status, checks: { ...checks } });
+    },
+  );
+}
