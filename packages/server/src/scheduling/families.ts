@@ -1,0 +1,46 @@
+import type { Kysely } from 'kysely';
+import type { Generation } from '../catalog/request.ts';
+import type { Provider, Tables } from '../db/tables.ts';
+
+/**
+ * A family is the work that the same pools can serve: one provider, one model version, one pack type, and the API
+ * generation where only one of the two can carry the request.
+ */
+export interface Family {
+  readonly provider: Provider;
+  readonly model: string;
+  readonly packType: string;
+  readonly needs: Generation | null;
+}
+
+export function familyId(family: Family): string {
+  const base = `${family.provider}/${family.model}/${family.packType}`;
+  return family.needs === null ? base : `${base}/${family.needs}`;
+}
+
+/** Makes sure that the family and the workspace's flow in it exist; remembers in this process what it has made. */
+export function createFlowRegistry(kysely: Kysely<Tables>): {
+  ensure(family: Family, workspaceId: string): Promise<string>;
+} {
+  const known = new Set<string>();
+  return {
+    async ensure(family, workspaceId) {
+      const id = familyId(family);
+      const key = `${id} ${workspaceId}`;
+      if (known.has(key)) return id;
+      const { provider, model, packType, needs } = family;
+      await kysely
+        .insertInto('families')
+        .values({ id, provider, model, pack_type: packType, needs })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+      await kysely
+        .insertInto('flows')
+        .values({ family_id: id, workspace_id: workspaceId, cap: null })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+      known.add(key);
+      return id;
+    },
+  };
+}

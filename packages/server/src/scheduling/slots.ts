@@ -1,0 +1,100 @@
+/**
+ * Slots: tasks in flight per pool (account x model version x pack type), the scarce thing (Kling concurrency rules). Taken
+ * by compare-and-set and given back in the transaction that ends the attempt, so that `in_use` never exceeds what the
+ * pool has, across all processes (invariant 3).
+ */
+import { sql, type Kysely, type Transaction } from 'kysely';
+import type { Database } from '../db/database.ts';
+import type { Tables } from '../db/tables.ts';
+import { inTransaction } from '../db/transaction.ts';
+import type { Family } from './families.ts';
+
+/** How long a paused account or pool waits before one trial create. */
+const trialIntervalMs = 5 * 60_000;
+
+export interface TakenSlot {
+  readonly poolId: string;
+  readonly accountId: string;
+}
+
+/**
+ * Takes one slot of a pool that can serve the family, the least loaded first. A paused account or pool gives one slot for a
+ * trial whenever its trial time has come.
+ */
+export async function takeSlot(trx: Transaction<Tables>, family: Family): Promise<TakenSlot | undefined> {
+  const { rows } = await sql<TakenSlot>`
+    with candidate as (
+      select pool.id, pool.paused_at is not null as pool_trial, account.paused_at is not null as account_trial
+      from pools pool join accounts account on account.id = pool.account_id
+      where account.provider = ${family.provider}
+        and pool.model in (${family.model}, '*') and pool.pack_type = ${family.packType}
+        and (${family.needs}::text is null or ${family.needs}::text = any(account.generations))
+        and pool.in_use < least(pool.capacity, pool.effective)
+        and (pool.paused_at is null or pool.trial_at <= dailies_now())
+        and (pool.not_before is null or pool.not_before <= dailies_now())
+        and (account.paused_at is null or account.trial_at <= dailies_now())
+        and (account.not_before is null or account.not_before <= dailies_now())
+      order by (pool.paused_at is not null or account.paused_at is not null),
+        pool.in_use::float8 / least(pool.capacity, pool.effective), pool.id
+      limit 1
+    ), trial as (
+      update accounts set trial_at = dailies_now() + ${trialIntervalMs} * interval '1 millisecond'
+      from candidate, pools where candidate.account_trial and pools.id = candidate.id and accounts.id = pools.account_id
+    )
+    update pools set in_use = in_use + 1,
+      trial_at = case when candidate.pool_trial
+        then dailies_now() + ${trialIntervalMs} * interval '1 millisecond' else trial_at end
+    from candidate
+    where pools.id = candidate.id and pools.in_use < least(pools.capacity, pools.effective)
+    returning pools.id as "poolId", pools.account_id as "accountId"`.execute(trx);
+  return rows[0];
+}
+
+export async function freeSlot(trx: Transaction<Tables>, poolId: string): Promise<void> {
+  await trx
+    .updateTable('pools')
+    .set({ in_use: sql`greatest(in_use - 1, 0)` })
+    .where('id', '=', poolId)
+    .execute();
+}
+
+/** Families with work waiting that a free slot of this pool could serve. */
+export async function listFamiliesOf(kysely: Kysely<Tables>, poolId: string): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select family.id from families family, pools pool join accounts account on account.id = pool.account_id
+    where pool.id = ${poolId} and family.provider = account.provider and family.pack_type = pool.pack_type
+      and pool.model in (family.model, '*') and (family.needs is null or family.needs = any(account.generations))
+      and exists (select 1 from flows where flows.family_id = family.id and flows.eligible)`.execute(kysely);
+  return rows.map((row) => row.id);
+}
+
+/** Every family with work that may start. */
+export async function listWaitingFamilies(kysely: Kysely<Tables>): Promise<string[]> {
+  const rows = await kysely.selectFrom('flows').select('family_id').distinct().where('eligible', '=', true).execute();
+  return rows.map((row) => row.family_id);
+}
+
+/**
+ * Sets `in_use` to the number of attempts that hold a slot. The pool is locked first and counted by a second
+ * statement: a count from before the lock would miss a dispatch that was just committing, and overshoot.
+ * @returns ids of pools that were wrong
+ */
+export async function reconcileSlots(database: Database): Promise<string[]> {
+  const mended: string[] = [];
+  const pools = await database.kysely.selectFrom('pools').select('id').execute();
+  for (const { id } of pools) {
+    await inTransaction(database, async ({ trx }) => {
+      const pool = await trx.selectFrom('pools').select('in_use').where('id', '=', id).forUpdate().executeTakeFirst();
+      const { held } = await trx
+        .selectFrom('attempts')
+        .select(sql<number>`count(*)::int`.as('held'))
+        .where('pool_id', '=', id)
+        .where('holds_slot', '=', true)
+        .executeTakeFirstOrThrow();
+      if (!pool || pool.in_use === held) return;
+      await trx.updateTable('pools').set({ in_use: held }).where('id', '=', id).execute();
+      mended.push(id);
+    });
+  }
+  return mended;
+}

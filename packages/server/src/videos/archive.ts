@@ -1,0 +1,250 @@
+/**
+ * Copying a paid file into our own storage (protocols: archive). `completed` means that the stored bytes were verified. Retried for
+ * as long as Kling keeps the file, and never given up before.
+ */
+import { sql, type Selectable } from 'kysely';
+import type { Tables } from '../db/tables.ts';
+import { inTransaction } from '../db/transaction.ts';
+import { asError } from '../kernel/errors.ts';
+import { backoffMs } from '../kernel/retry.ts';
+import type { KlingApi } from '../kling/kling-api.ts';
+import type { HandlerResult } from '../queue/queue.ts';
+import type { AttemptRow } from './attempt.ts';
+import type { VideosContext } from './context.ts';
+import { lockVideo, videoError } from './end-attempt.ts';
+import { recordEvent } from './events.ts';
+import { moveVideo } from './move.ts';
+import { referenceTo } from './submit.ts';
+
+export type FileRow = Selectable<Tables['files']>;
+
+/** What a copy knows about the stored file. */
+export interface StoredVideo {
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly etag: string;
+  readonly seconds: number;
+  readonly width: number;
+  readonly height: number;
+  readonly hasAudio: boolean;
+}
+
+export interface ArchiveDeps {
+  readonly kling: KlingApi;
+  /** Copies the file at a provider URL to a key. @throws whatever goes wrong; `isGone` tells a file that Kling no longer gives out */
+  readonly copy: (url: string, key: string, signal: AbortSignal) => Promise<StoredVideo>;
+  readonly isGone: (error: unknown) => boolean;
+  /** Makes a poster beside the stored video; null where that is not possible. Never throws. */
+  readonly makePoster: (key: string, signal: AbortSignal) => Promise<string | null>;
+}
+
+/** Where Kling does not say when a URL ends: 30 days after the file was made. */
+const keptForMs = 30 * 24 * 60 * 60_000;
+
+export async function archive(
+  context: VideosContext,
+  deps: ArchiveDeps,
+  fileId: string,
+  signal: AbortSignal,
+): Promise<HandlerResult> {
+  const file = await claimFile(context, fileId);
+  if (!file?.source_url) return { result: 'done' };
+  const lease = holdLease(context, file, signal);
+  try {
+    const stored = await deps.copy(file.source_url, file.storage_key, lease.signal);
+    const posterKey = await deps.makePoster(file.storage_key, lease.signal);
+    await recordStored(context, file, stored, posterKey);
+    return { result: 'done' };
+  } catch (error) {
+    if (signal.aborted) return await retryFile(context, file, 0, 'the worker is shutting down');
+    const fresh = deps.isGone(error) ? await freshUrl(context, deps, file, signal) : undefined;
+    if (fresh !== undefined)
+      return await retryFile(context, file, 0, 'asking again with a fresh link', { source_url: fresh });
+    return await failOrRetry(context, file, asError(error));
+  } finally {
+    await lease.stop();
+  }
+}
+
+async function claimFile(context: VideosContext, fileId: string): Promise<FileRow | undefined> {
+  return context.database.kysely
+    .updateTable('files')
+    .set({ lease_token: sql`lease_token + 1`, lease_until: leaseEnd(context), tries: sql`tries + 1` })
+    .where('id', '=', fileId)
+    .where('state', '=', 'pending')
+    .where(sql<boolean>`(lease_until is null or lease_until <= dailies_now())`)
+    .where(sql<boolean>`(due_at is null or due_at <= dailies_now())`)
+    .returningAll()
+    .executeTakeFirst();
+}
+
+function leaseEnd(context: VideosContext) {
+  return sql<Date>`dailies_now() + ${context.options.leaseMs} * interval '1 millisecond'`;
+}
+
+/** Renews the lease while a long copy runs, and aborts the copy when the lease is lost. */
+function holdLease(context: VideosContext, file: FileRow, outer: AbortSignal) {
+  const lost = new AbortController();
+  let renewing: Promise<void> = Promise.resolve();
+  async function renew(): Promise<void> {
+    const result = await context.database.kysely
+      .updateTable('files')
+      .set({ lease_until: leaseEnd(context) })
+      .where('id', '=', file.id)
+      .where('lease_token', '=', file.lease_token)
+      .where('state', '=', 'pending')
+      .executeTakeFirst();
+    if (result.numUpdatedRows === 0n) lost.abort(new Error('another worker has taken this file over'));
+  }
+  const timer = setInterval(() => {
+    // A renewal that fails is tried again by the next tick; the lease itself is the guard.
+    renewing = renew().catch((error: unknown) =>
+      context.log('warn', 'Could not renew a lease', { fileId: file.id, error }),
+    );
+  }, context.options.leaseMs / 3);
+  return {
+    signal: AbortSignal.any([outer, lost.signal]),
+    async stop() {
+      clearInterval(timer);
+      await renewing;
+    },
+  };
+}
+
+async function recordStored(
+  context: VideosContext,
+  file: FileRow,
+  stored: StoredVideo,
+  posterKey: string | null,
+): Promise<void> {
+  await inTransaction(context.database, async ({ trx, afterCommit }) => {
+    const video = await lockVideo(trx, file.video_id);
+    const row = await trx
+      .updateTable('files')
+      .set({
+        state: 'stored',
+        bytes: stored.bytes,
+        seconds: stored.seconds,
+        width: stored.width,
+        height: stored.height,
+        has_audio: stored.hasAudio,
+        sha256: stored.sha256,
+        etag: stored.etag,
+        poster_key: posterKey,
+        stored_at: sql<Date>`dailies_now()`,
+        source_url: null,
+        lease_until: null,
+        due_at: null,
+        last_error: null,
+      })
+      .where('id', '=', file.id)
+      .where('lease_token', '=', file.lease_token)
+      .where('state', '=', 'pending')
+      .returning('id')
+      .executeTakeFirst();
+    if (!row) return;
+    const facts = { bytes: stored.bytes, seconds: stored.seconds, sha256: stored.sha256 };
+    const attemptNumber = video.attempt_number;
+    const moved = await moveVideo(trx, { videoId: video.id, to: 'completed', attemptNumber, data: { file: facts } });
+    if (!moved)
+      await recordEvent(trx, video.id, 'video.file_stored', { job_id: video.id, status: video.state, file: facts });
+    afterCommit(() => context.events.notify());
+  });
+}
+
+/** The same task asked again carries a new link, as long as Kling keeps the file. */
+async function freshUrl(
+  context: VideosContext,
+  deps: ArchiveDeps,
+  file: FileRow,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const attempt: AttemptRow = await context.database.kysely
+    .selectFrom('attempts')
+    .selectAll()
+    .where('id', '=', file.attempt_id)
+    .executeTakeFirstOrThrow();
+  const [answer] = await deps.kling.getTasks([referenceTo(attempt)], {
+    signal,
+    timeoutMs: context.options.readTimeoutMs,
+  });
+  const url = answer?.kind === 'found' ? answer.report.video?.url : undefined;
+  return url === file.source_url ? undefined : url;
+}
+
+async function failOrRetry(context: VideosContext, file: FileRow, error: Error): Promise<HandlerResult> {
+  const { kysely } = context.database;
+  const { over } = await kysely
+    .selectFrom('files')
+    .select(
+      sql<boolean>`dailies_now() > coalesce(source_expires_at, created_at + ${keptForMs} * interval '1 millisecond')`.as(
+        'over',
+      ),
+    )
+    .where('id', '=', file.id)
+    .executeTakeFirstOrThrow();
+  context.log('error', 'A paid file could not be copied', {
+    fileId: file.id,
+    videoId: file.video_id,
+    tries: file.tries,
+    error,
+  });
+  if (over) return giveUp(context, file, error);
+  const afterMs = backoffMs(context.options.archiveRetryMs, file.tries - 1, context.random());
+  return retryFile(context, file, afterMs, error.message);
+}
+
+async function retryFile(
+  context: VideosContext,
+  file: FileRow,
+  afterMs: number,
+  reason: string,
+  set: { readonly source_url?: string } = {},
+): Promise<HandlerResult> {
+  await context.database.kysely
+    .updateTable('files')
+    .set({
+      ...set,
+      last_error: reason.slice(0, 1_000),
+      lease_until: null,
+      due_at: sql<Date>`dailies_now() + ${Math.round(afterMs)} * interval '1 millisecond'`,
+      published_at: null,
+      publishes: 0,
+    })
+    .where('id', '=', file.id)
+    .where('lease_token', '=', file.lease_token)
+    .where('state', '=', 'pending')
+    .execute();
+  return { result: 'retry', afterMs, reason };
+}
+
+async function giveUp(context: VideosContext, file: FileRow, cause: Error): Promise<HandlerResult> {
+  const error = videoError({
+    code: 'archive_expired',
+    message: `The file could not be copied before Kling deleted it: ${cause.message}`,
+  });
+  await inTransaction(context.database, async ({ trx, afterCommit }) => {
+    const video = await lockVideo(trx, file.video_id);
+    const row = await trx
+      .updateTable('files')
+      .set({
+        state: 'lost',
+        source_url: null,
+        lease_until: null,
+        due_at: null,
+        last_error: cause.message.slice(0, 1_000),
+      })
+      .where('id', '=', file.id)
+      .where('lease_token', '=', file.lease_token)
+      .where('state', '=', 'pending')
+      .returning('id')
+      .executeTakeFirst();
+    if (!row) return;
+    const set = { error: JSON.stringify(error) };
+    const fence = { videoId: video.id, from: ['archiving'] as const, attemptNumber: video.attempt_number };
+    const moved = await moveVideo(trx, { ...fence, to: 'failed', set, data: { error } });
+    if (!moved) await recordEvent(trx, video.id, 'video.file_lost', { job_id: video.id, status: video.state, error });
+    afterCommit(() => context.events.notify());
+  });
+  return { result: 'fail', reason: error.message };
+}

@@ -1,0 +1,165 @@
+/**
+ * Dispatch: a free slot and the fairest next video become an attempt, in one transaction with the message that starts it
+ * (protocols: slots). Safe to run in every process at once: the family's row is locked by waiting, because a dispatch
+ * that gave up on a held lock would lose the wake-up it was called for.
+ */
+import { sql, type Transaction } from 'kysely';
+import { databaseNow } from '../db/now.ts';
+import type { Tables } from '../db/tables.ts';
+import { inTransaction, type TransactionContext } from '../db/transaction.ts';
+import { generationFor, toWire } from '../catalog/wire.ts';
+import { createId } from '../kernel/ids.ts';
+import type { Message } from '../queue/queue.ts';
+import type { Family } from '../scheduling/families.ts';
+import { chooseFlow, startInFlow } from '../scheduling/flows.ts';
+import { freeSlot, takeSlot, type TakenSlot } from '../scheduling/slots.ts';
+import type { VideosContext } from './context.ts';
+import { moveVideo } from './move.ts';
+import { storedRequest, type VideoRow } from './records.ts';
+
+/** Starts that one transaction makes at most, so that its locks stay short. */
+const startsPerTransaction = 16;
+
+/** Starts whatever can start in a family. @returns how many attempts it made */
+export async function dispatchFamily(context: VideosContext, familyId: string): Promise<number> {
+  let started = 0;
+  for (;;) {
+    const count = await inTransaction(context.database, (transaction) => dispatchSome(context, transaction, familyId));
+    started += count;
+    if (count < startsPerTransaction) return started;
+  }
+}
+
+async function dispatchSome(
+  context: VideosContext,
+  { trx, afterCommit }: TransactionContext,
+  familyId: string,
+): Promise<number> {
+  const row = await trx.selectFrom('families').selectAll().where('id', '=', familyId).forUpdate().executeTakeFirst();
+  if (!row) return 0;
+  const family: Family = { provider: row.provider, model: row.model, packType: row.pack_type, needs: row.needs };
+  const messages: Message[] = [];
+  while (messages.length < startsPerTransaction) {
+    const attemptId = await startOne(context, trx, familyId, family);
+    if (attemptId === undefined) break;
+    messages.push({ kind: 'submit', id: attemptId });
+  }
+  if (messages.length > 0) {
+    await context.queue.publish(messages, trx);
+    afterCommit(() => context.events.notify());
+  }
+  return messages.length;
+}
+
+async function startOne(
+  context: VideosContext,
+  trx: Transaction<Tables>,
+  familyId: string,
+  family: Family,
+): Promise<string | undefined> {
+  const waiting = await trx
+    .selectFrom('flows')
+    .select('workspace_id')
+    .where('family_id', '=', familyId)
+    .where('eligible', '=', true)
+    .limit(1)
+    .executeTakeFirst();
+  if (!waiting) return undefined;
+  const slot = await takeSlot(trx, family);
+  if (!slot) return undefined;
+  const skip: string[] = [];
+  for (;;) {
+    const flow = await chooseFlow(trx, familyId, skip);
+    const video = flow && (await lockHead(trx, familyId, flow.workspaceId));
+    if (video) return start(context, trx, slot, video);
+    if (!flow) break;
+    skip.push(flow.workspaceId);
+  }
+  await freeSlot(trx, slot.poolId);
+  return undefined;
+}
+
+/** The flow's next video; one that is being canceled at this moment is passed over. */
+function lockHead(trx: Transaction<Tables>, familyId: string, workspaceId: string): Promise<VideoRow | undefined> {
+  return trx
+    .selectFrom('videos')
+    .selectAll()
+    .where('family_id', '=', familyId)
+    .where('workspace_id', '=', workspaceId)
+    .where('state', '=', 'queued')
+    .orderBy('priority', 'desc')
+    .orderBy('accepted_at')
+    .orderBy('id')
+    .limit(1)
+    .forUpdate()
+    .skipLocked()
+    .executeTakeFirst();
+}
+
+async function start(
+  context: VideosContext,
+  trx: Transaction<Tables>,
+  slot: TakenSlot,
+  video: VideoRow,
+): Promise<string> {
+  const number = video.attempt_number + 1;
+  const flow = { familyId: video.family_id, workspaceId: video.workspace_id };
+  const cost = await startInFlow(trx, flow, video.expected_ms, video.expected_ms);
+  const attemptId = await insertAttempt(context, trx, { slot, video, number, cost });
+  const moved = await moveVideo(trx, {
+    videoId: video.id,
+    to: 'submitting',
+    attemptNumber: video.attempt_number,
+    set: { attempt_number: number, started_at: sql<Date>`coalesce(started_at, dailies_now())` },
+    data: { attempt: number },
+  });
+  if (!moved) throw new Error(`video ${video.id} was locked in queued and could not be moved`);
+  return attemptId;
+}
+
+/** Writes the attempt with where it goes and what it sends: pinned from now on. */
+async function insertAttempt(
+  context: VideosContext,
+  trx: Transaction<Tables>,
+  start: { readonly slot: TakenSlot; readonly video: VideoRow; readonly number: number; readonly cost: number },
+): Promise<string> {
+  const { slot, video, number } = start;
+  const account = await trx
+    .selectFrom('accounts')
+    .select(['host', 'generations'])
+    .where('id', '=', slot.accountId)
+    .executeTakeFirstOrThrow();
+  const request = storedRequest(video);
+  const generation = generationFor(request, account.generations);
+  if (!generation) throw new Error(`account ${slot.accountId} cannot carry video ${video.id}`);
+  const id = createId('attempt');
+  const externalTaskId = `${video.id}-${number}`;
+  const wire = toWire(request, generation, { externalTaskId, callbackUrl: context.callbackUrl(id) });
+  await trx
+    .insertInto('attempts')
+    .values({
+      id,
+      video_id: video.id,
+      number,
+      external_task_id: externalTaskId,
+      state: 'intended',
+      account_id: slot.accountId,
+      pool_id: slot.poolId,
+      family_id: video.family_id,
+      workspace_id: video.workspace_id,
+      host: account.host,
+      generation,
+      path: wire.path,
+      body: JSON.stringify(wire.body),
+      task_id: null,
+      provider_status: null,
+      provider_request_id: null,
+      expected_ms: video.expected_ms,
+      fairness_cost: start.cost,
+      due_at: databaseNow,
+      published_at: databaseNow,
+      created_at: databaseNow,
+    })
+    .execute();
+  return id;
+}

@@ -1,0 +1,135 @@
+/** The event log of videos: one row per thing that happened, in the transaction in which it happened. */
+import { sql, type Kysely, type Transaction } from 'kysely';
+import type { Tables } from '../db/tables.ts';
+import { pause } from '../kernel/clock.ts';
+import type { VideoEvent } from './videos.ts';
+
+const pageSize = 100;
+
+/** @param seq the video's `event_seq`, raised under its row lock by the statement before */
+export async function appendEvent(
+  trx: Transaction<Tables>,
+  event: {
+    readonly videoId: string;
+    readonly workspaceId: string;
+    readonly seq: number;
+    readonly type: string;
+    readonly data: Readonly<Record<string, unknown>>;
+  },
+): Promise<string> {
+  const { id } = await trx
+    .insertInto('events')
+    .values({
+      workspace_id: event.workspaceId,
+      video_id: event.videoId,
+      seq: event.seq,
+      type: event.type,
+      data: JSON.stringify(event.data),
+      created_at: sql<Date>`dailies_now()`,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  return id;
+}
+
+/** Records something that happened to a video without moving it. */
+export async function recordEvent(
+  trx: Transaction<Tables>,
+  videoId: string,
+  type: string,
+  data: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const video = await trx
+    .updateTable('videos')
+    .set({ event_seq: sql`event_seq + 1` })
+    .where('id', '=', videoId)
+    .returning(['event_seq', 'workspace_id'])
+    .executeTakeFirstOrThrow();
+  await appendEvent(trx, { videoId, workspaceId: video.workspace_id, seq: video.event_seq, type, data });
+}
+
+export async function listVideoEvents(
+  kysely: Kysely<Tables>,
+  videoId: string,
+  afterSeq: number,
+): Promise<VideoEvent[]> {
+  const rows = await eventsQuery(kysely)
+    .where('video_id', '=', videoId)
+    .where('seq', '>', afterSeq)
+    .orderBy('seq')
+    .execute();
+  return rows.map(toEvent);
+}
+
+/**
+ * A workspace's events after a cursor. Rows are read in the order (transaction id, id) and only of transactions older than
+ * every running one: a row that commits late can then never lie before a cursor that was already given out.
+ * @param cursor null starts after everything that is settled now
+ */
+export async function listWorkspaceEvents(
+  kysely: Kysely<Tables>,
+  workspaceId: string,
+  cursor: string | null,
+): Promise<{ events: VideoEvent[]; cursor: string }> {
+  const place = cursor === null ? undefined : /^(\d{1,19})-(\d{1,19})$/.exec(cursor);
+  if (!place) {
+    const { rows } = await sql<{ xmin: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`.execute(
+      kysely,
+    );
+    // Nothing below xmin can appear any more, so the next event's transaction is at or above it.
+    return { events: [], cursor: `${BigInt(rows[0]?.xmin ?? '1') - 1n}-9223372036854775807` };
+  }
+  const rows = await eventsQuery(kysely)
+    .where('workspace_id', '=', workspaceId)
+    .where(sql<boolean>`(xid, id) > (${place[1] ?? '0'}::xid8, ${place[2] ?? '0'}::bigint)`)
+    .where(sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`)
+    .orderBy('xid')
+    .orderBy('id')
+    .execute();
+  const events = rows.map(toEvent);
+  return { events, cursor: events.at(-1)?.cursor ?? `${place[1]}-${place[2]}` };
+}
+
+function eventsQuery(kysely: Kysely<Tables>) {
+  return kysely
+    .selectFrom('events')
+    .select(['id', 'video_id', 'seq', 'type', 'data', 'created_at'])
+    .select(sql<string>`xid::text`.as('xid'))
+    .limit(pageSize);
+}
+
+function toEvent(row: {
+  id: string;
+  xid: string;
+  video_id: string;
+  seq: number;
+  type: string;
+  data: Record<string, unknown>;
+  created_at: Date;
+}): VideoEvent {
+  return {
+    seq: row.seq,
+    videoId: row.video_id,
+    type: row.type,
+    data: row.data,
+    at: row.created_at,
+    cursor: `${row.xid}-${row.id}`,
+  };
+}
+
+/** Wakes readers of this process at once; readers elsewhere look again by themselves. */
+export interface Signal {
+  notify(): void;
+  wait(maxWaitMs: number, signal: AbortSignal): Promise<void>;
+}
+
+export function createSignal(): Signal {
+  let wake = new AbortController();
+  return {
+    notify() {
+      wake.abort();
+      wake = new AbortController();
+    },
+    wait: (maxWaitMs, signal) => pause(maxWaitMs, AbortSignal.any([signal, wake.signal])),
+  };
+}

@@ -1,0 +1,23 @@
+/** When the next look at a running task is worth its call (protocols: completion). */
+import type { ExpectedDuration } from '../scheduling/durations.ts';
+import type { VideosContext } from './context.ts';
+
+type Timing = Pick<VideosContext, 'options'>;
+
+/** From the send, in ms. Unobserved: a tenth of the guess, because the guess may be wrong by ten; observed: the fast tenth. */
+export function firstLookMs(context: Timing, expected: ExpectedDuration): number {
+  return Math.max(context.options.pollFloorMs, Math.round(expected.p10Ms));
+}
+
+/**
+ * From now, in ms.
+ * @param ageMs since the send
+ */
+export function nextLookMs(context: Timing, expected: ExpectedDuration, ageMs: number): number {
+  const floor = context.options.pollFloorMs;
+  if (!expected.observed) return Math.max(floor, Math.round(ageMs / 2));
+  if (ageMs < expected.p10Ms) return Math.max(floor, Math.round(expected.p10Ms - ageMs));
+  // Near the expected end every 5 % of it; a task that is long overdue is looked at by its own age.
+  const tight = expected.p50Ms * 0.05;
+  return Math.max(floor, Math.round(Math.max(tight, (ageMs - expected.p99Ms) * 0.1)));
+}

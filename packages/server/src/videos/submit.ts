@@ -1,0 +1,177 @@
+/**
+ * Buying one task, once (protocols: attempts). The handler claims the attempt, looks up what may already exist, commits the send
+ * mark immediately before the bytes leave, POSTs once, and records what Kling's answer means. Whatever dies in between, the next
+ * claim finds in the row what may have happened.
+ */
+import { sql } from 'kysely';
+import { backoffMs } from '../kernel/retry.ts';
+import { AccountNotConfiguredError } from '../kling/account-not-configured-error.ts';
+import type { KlingApi, TaskReference, TaskReport } from '../kling/kling-api.ts';
+import type { HandlerResult } from '../queue/queue.ts';
+import { claimAttempt, isCertain, type AttemptRow } from './attempt.ts';
+import type { VideosContext } from './context.ts';
+import { adopt } from './adopt.ts';
+import { handBack, react, wait } from './submit-reactions.ts';
+
+/** Left of the lease when a POST is aborted, so that a late answer is still recorded under it. */
+const leaseMarginMs = 2_000;
+const lookBackoff = { baseMs: 1_000, capMs: 30_000 };
+
+export interface SubmitDeps {
+  readonly kling: KlingApi;
+  readonly monotonicMs: () => number;
+}
+
+export async function submit(
+  context: VideosContext,
+  deps: SubmitDeps,
+  attemptId: string,
+  signal: AbortSignal,
+): Promise<HandlerResult> {
+  const claimedAt = deps.monotonicMs();
+  const attempt = await claimAttempt(context.database.kysely, attemptId, context.options.leaseMs);
+  if (!attempt) return { result: 'done' };
+  try {
+    return await submitClaimed(context, deps, attempt, { signal, claimedAt });
+  } catch (error) {
+    if (!(error instanceof AccountNotConfiguredError)) throw error;
+    context.log('error', 'An attempt waits for an account that is not configured here', {
+      attemptId,
+      accountId: error.accountId,
+    });
+    return wait(context, attempt, 30_000, error.message);
+  }
+}
+
+async function submitClaimed(
+  context: VideosContext,
+  deps: SubmitDeps,
+  attempt: AttemptRow,
+  run: { readonly signal: AbortSignal; readonly claimedAt: number },
+): Promise<HandlerResult> {
+  if (!isCertain(attempt) || attempt.known_to_exist || attempt.look_first) {
+    const looked = await lookUp(context, deps, attempt, run.signal);
+    if (looked) return looked;
+  }
+  const blocked = await findBlock(context, attempt);
+  if (blocked === 'paused') return handBack(context, attempt, 'the account or pool was paused before it was sent');
+  if (blocked !== undefined) return wait(context, attempt, blocked, 'rate limited');
+  return send(context, deps, attempt, run);
+}
+
+/** What stands in the way of sending now: a pause that came after the dispatch, or the account's common waiting time in ms. */
+async function findBlock(context: VideosContext, attempt: AttemptRow): Promise<'paused' | number | undefined> {
+  const row = await context.database.kysely
+    .selectFrom('pools')
+    .innerJoin('accounts', 'accounts.id', 'pools.account_id')
+    .select(
+      sql<boolean>`coalesce(greatest(pools.paused_at, accounts.paused_at) > ${attempt.created_at}, false)`.as('paused'),
+    )
+    .select(sql<number | null>`(extract(epoch from accounts.not_before - dailies_now()) * 1000)::float8`.as('wait_ms'))
+    .where('pools.id', '=', attempt.pool_id)
+    .executeTakeFirstOrThrow();
+  if (row.paused && isCertain(attempt)) return 'paused';
+  return row.wait_ms !== null && row.wait_ms > 0 ? Math.ceil(row.wait_ms) : undefined;
+}
+
+/** Undefined when it is certain that a POST may follow. */
+async function lookUp(
+  context: VideosContext,
+  deps: SubmitDeps,
+  attempt: AttemptRow,
+  signal: AbortSignal,
+): Promise<HandlerResult | undefined> {
+  const timeoutMs = Math.min(context.options.readTimeoutMs, context.options.leaseMs / 2);
+  const [answer] = await deps.kling.getTasks([referenceTo(attempt)], { signal, timeoutMs });
+  const againMs = backoffMs(lookBackoff, attempt.looks, context.random());
+  if (answer?.kind === 'found') return adopted(context, attempt, answer.report);
+  if (answer?.kind !== 'not_found') return doubt(context, attempt, againMs);
+  if (attempt.known_to_exist) return doubt(context, attempt, againMs);
+  if (isCertain(attempt)) return undefined;
+  const { remaining_ms: remainingMs } = await context.database.kysely
+    .selectFrom('attempts')
+    .select(
+      sql<number>`(extract(epoch from sent_at - dailies_now()) * 1000)::float8 + ${believedAfterMs(context)}`.as(
+        'remaining_ms',
+      ),
+    )
+    .where('id', '=', attempt.id)
+    .executeTakeFirstOrThrow();
+  if (remainingMs > 0) return doubt(context, attempt, Math.min(Math.ceil(remainingMs), againMs));
+  if (context.options.afterDoubt === 'hold') {
+    context.log('error', 'A create was lost and is held for a person to decide', { attemptId: attempt.id });
+    return doubt(context, attempt, 60_000);
+  }
+  const certain = await context.database.kysely
+    .updateTable('attempts')
+    .set({ refused_count: sql`sent_count` })
+    .where('id', '=', attempt.id)
+    .where('lease_token', '=', attempt.lease_token)
+    .executeTakeFirst();
+  return certain.numUpdatedRows > 0n ? undefined : { result: 'done' };
+}
+
+/** How long after a send mark a "not found" means that nothing was created. */
+function believedAfterMs(context: VideosContext): number {
+  return context.options.postTimeoutMs + context.options.settleDelayMs;
+}
+
+async function send(
+  context: VideosContext,
+  deps: SubmitDeps,
+  attempt: AttemptRow,
+  run: { readonly signal: AbortSignal; readonly claimedAt: number },
+): Promise<HandlerResult> {
+  const marked = await context.database.kysely
+    .updateTable('attempts')
+    .set({ state: 'sent', sent_count: sql`sent_count + 1`, sent_at: sql<Date>`dailies_now()` })
+    .where('id', '=', attempt.id)
+    .where('lease_token', '=', attempt.lease_token)
+    .where('state', 'in', ['intended', 'sent', 'doubtful'])
+    .where(sql<boolean>`lease_until > dailies_now()`)
+    .returningAll()
+    .executeTakeFirst();
+  if (!marked) return { result: 'done' };
+  // On this process's own clock: a worker that was asleep must not POST after another has taken over.
+  const leftMs = context.options.leaseMs - leaseMargin(context) - (deps.monotonicMs() - run.claimedAt);
+  if (leftMs <= 0) return { result: 'done' };
+  const answer = await deps.kling.createTask(
+    {
+      accountId: marked.account_id,
+      host: marked.host,
+      generation: marked.generation,
+      path: marked.path,
+      body: marked.body,
+    },
+    { signal: run.signal, timeoutMs: Math.min(context.options.postTimeoutMs, leftMs) },
+  );
+  if (answer.kind === 'failed') return react(context, deps.kling, marked, answer.failure, run.signal);
+  await adopt(context, marked, { taskId: answer.taskId, requestId: answer.requestId });
+  return { result: 'done' };
+}
+
+function leaseMargin(context: VideosContext): number {
+  return Math.min(leaseMarginMs, context.options.leaseMs / 4);
+}
+
+async function adopted(context: VideosContext, attempt: AttemptRow, report: TaskReport): Promise<HandlerResult> {
+  await adopt(context, attempt, { taskId: report.taskId, requestId: null });
+  return { result: 'done' };
+}
+
+function doubt(context: VideosContext, attempt: AttemptRow, afterMs: number): Promise<HandlerResult> {
+  return wait(context, attempt, afterMs, 'it is not known yet whether Kling has the task', {
+    doubtful: !isCertain(attempt),
+  });
+}
+
+export function referenceTo(attempt: AttemptRow): TaskReference {
+  return {
+    accountId: attempt.account_id,
+    host: attempt.host,
+    generation: attempt.generation,
+    path: attempt.path,
+    externalTaskId: attempt.external_task_id,
+    taskId: attempt.task_id,
+  };
+}
