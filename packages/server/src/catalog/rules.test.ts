@@ -169,6 +169,7 @@ describe('so has every rule of ours', () => {
     ['whole priority', { priority: 0.5 }, '/priority'],
     ['a webhook that is a URL', { webhook_url: 'studio.example/hook' }, '/webhook_url'],
     ['a webhook with TLS', { webhook_url: 'http://studio.example/hook' }, '/webhook_url'],
+    ['a webhook with TLS in a private network too', { webhook_url: 'http://10.0.0.1/hook' }, '/webhook_url'],
     ['a webhook that only looks local', { webhook_url: 'http://localhost.studio.example/' }, '/webhook_url'],
     ['a webhook without a password', { webhook_url: 'https://user:secret@studio.example/' }, '/webhook_url'],
     ['a webhook of 2048 characters', { webhook_url: `https://x.example/${'h'.repeat(2048)}` }, '/webhook_url'],

@@ -22,7 +22,7 @@ export function chooseWords(fields: CreateVideoBody, model: ModelRow | undefined
     );
   }
   return {
-    prompt: shots === null ? (fields.prompt ?? null) : null,
+    prompt: fields.prompt ?? null,
     negative_prompt: chooseNegativePrompt(fields, model, mistakes),
     multi_shot: multiShot,
     shots: shots && shots.map((shot): Shot => ({ prompt: shot.prompt, duration: shot.duration })),
