@@ -1,0 +1,85 @@
+/** Crash counts and dead letters are rows, so that every engine behaves alike (protocols: recovery). */
+import { sql } from 'kysely';
+import { inTransaction } from '../db/transaction.ts';
+import type { Message } from '../queue/queue.ts';
+import { listFamiliesOf } from '../scheduling/slots.ts';
+import { claimAttempt, isCertain } from './attempt.ts';
+import type { VideosContext } from './context.ts';
+import { failUnbought, lockVideo, refuseAttempt, videoError } from './end-attempt.ts';
+
+/** Crashes of one message after which it is a dead letter. */
+const crashesAllowed = 5;
+const retryBaseMs = 2_000;
+
+/**
+ * Counts a handler that threw: a bug, or the unknown. The row is due again with a growing wait; a submit that crashed too often ends
+ * as a dead letter if it certainly bought nothing. What was sent stays with the look-ups, and a paid file is never given up here.
+ */
+export async function recordCrash(context: VideosContext, message: Message, error: Error): Promise<void> {
+  const { kysely } = context.database;
+  const row = await kysely
+    .insertInto('dead_letters')
+    .values({ ...message, crashes: 1, reason: error.message.slice(0, 1_000), dead_at: null, updated_at: now })
+    .onConflict((conflict) =>
+      conflict.columns(['kind', 'id']).doUpdateSet({
+        crashes: sql`dead_letters.crashes + 1`,
+        reason: error.message.slice(0, 1_000),
+        updated_at: now,
+      }),
+    )
+    .returning('crashes')
+    .executeTakeFirstOrThrow();
+  const waitMs = retryBaseMs * 2 ** Math.min(row.crashes - 1, 8);
+  const dueAt = sql<Date>`dailies_now() + ${waitMs} * interval '1 millisecond'`;
+  const due = { due_at: dueAt, lease_until: null, published_at: null, publishes: 0 };
+  if (message.kind === 'submit') {
+    await kysely
+      .updateTable('attempts')
+      .set(due)
+      .where('id', '=', message.id)
+      .where('due_at', 'is not', null)
+      .execute();
+    if (row.crashes >= crashesAllowed) await buryUnsent(context, message);
+  }
+  if (message.kind === 'archive') {
+    await kysely.updateTable('files').set(due).where('id', '=', message.id).where('due_at', 'is not', null).execute();
+  }
+}
+
+/** A handler gave a message up: it stays readable as a dead letter. */
+export async function recordDeadLetter(context: VideosContext, message: Message, reason: string): Promise<void> {
+  await context.database.kysely
+    .insertInto('dead_letters')
+    .values({ ...message, reason: reason.slice(0, 1_000), dead_at: now, updated_at: now })
+    .onConflict((conflict) =>
+      conflict.columns(['kind', 'id']).doUpdateSet({ reason: reason.slice(0, 1_000), dead_at: now, updated_at: now }),
+    )
+    .execute();
+}
+
+const now = sql<Date>`dailies_now()`;
+
+async function buryUnsent(context: VideosContext, message: Message): Promise<void> {
+  const { kysely } = context.database;
+  await kysely
+    .updateTable('attempts')
+    .set({ due_at: now })
+    .where('id', '=', message.id)
+    .where('due_at', 'is not', null)
+    .execute();
+  const attempt = await claimAttempt(kysely, message.id, context.options.leaseMs);
+  if (!attempt || !isCertain(attempt)) return;
+  const error = videoError({
+    code: 'submit_dead_letter',
+    message: 'Sending it to Kling failed again and again on our side. Nothing was sent or charged.',
+  });
+  await inTransaction(context.database, async ({ trx, afterCommit }) => {
+    const video = await lockVideo(trx, attempt.video_id);
+    if (!(await refuseAttempt(trx, attempt, null))) return;
+    await failUnbought(trx, video, attempt, error);
+    afterCommit(() => context.events.notify());
+  });
+  await recordDeadLetter(context, message, error.message);
+  context.log('error', 'A submit became a dead letter', { attemptId: attempt.id, videoId: attempt.video_id });
+  context.requestDispatch(await listFamiliesOf(kysely, attempt.pool_id));
+}

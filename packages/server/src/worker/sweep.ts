@@ -1,0 +1,45 @@
+/**
+ * The safety net: whatever is due in the database and is in nobody's hands is published again, so that an engine may lose
+ * everything (protocols: recovery). The first publish comes with the move itself; this one only repairs.
+ */
+import { sql, type Kysely } from 'kysely';
+import type { Tables } from '../db/tables.ts';
+import type { Message, MessageKind, Queue } from '../queue/queue.ts';
+
+const rowsAtOnce = 500;
+const sources = { attempts: 'submit', files: 'archive', deliveries: 'notify' } as const satisfies Record<
+  string,
+  MessageKind
+>;
+
+/** @param republishAfterMs since the last publish of a row, doubled for each one before. @returns messages published */
+export async function republishDue(kysely: Kysely<Tables>, queue: Queue, republishAfterMs: number): Promise<number> {
+  let published = 0;
+  for (const [table, kind] of Object.entries(sources)) {
+    const { rows } = await sql<{ id: string }>`
+      update ${sql.table(table)} set published_at = dailies_now(), publishes = publishes + 1
+      where id in (
+        select id from ${sql.table(table)}
+        where due_at <= dailies_now() and (lease_until is null or lease_until <= dailies_now())
+          and (published_at is null or published_at
+            <= dailies_now() - ${republishAfterMs} * power(2, least(publishes, 6)) * interval '1 millisecond')
+        order by due_at limit ${rowsAtOnce} for update skip locked)
+      returning id`.execute(kysely);
+    const messages: Message[] = rows.map((row) => ({ kind, id: row.id }));
+    if (messages.length > 0) await queue.publish(messages);
+    published += messages.length;
+  }
+  return published;
+}
+
+/** Milliseconds until the next row of any kind is due for its first publish; null when none waits for its time. */
+export async function nextDueInMs(kysely: Kysely<Tables>): Promise<number | null> {
+  const { rows } = await sql<{ wait_ms: number | null }>`
+    select (extract(epoch from min(due_at) - dailies_now()) * 1000)::float8 as wait_ms from (
+      select min(due_at) as due_at from attempts where due_at is not null and published_at is null
+      union all select min(due_at) from files where due_at is not null and published_at is null
+      union all select min(due_at) from deliveries where due_at is not null and published_at is null) due`.execute(
+    kysely,
+  );
+  return rows[0]?.wait_ms ?? null;
+}

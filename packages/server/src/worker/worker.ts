@@ -1,0 +1,121 @@
+/** The worker role: handlers for every kind of message, the poller, and the timers that keep everything moving. */
+import { sql } from 'kysely';
+import type { KlingApi } from '../kling/kling-api.ts';
+import type { Consumer, Handler, HandlerResult, Message, MessageKind, Queue } from '../queue/queue.ts';
+import { growPools } from '../scheduling/limits.ts';
+import { listWaitingFamilies, reconcileSlots } from '../scheduling/slots.ts';
+import { archive, type ArchiveDeps } from '../videos/archive.ts';
+import type { VideosContext } from '../videos/context.ts';
+import { recordCrash, recordDeadLetter } from '../videos/dead-letters.ts';
+import { expireQueued } from '../videos/end-video.ts';
+import { listDueAccounts, lookAtAccount, nextLookInMs } from '../videos/look.ts';
+import { submit } from '../videos/submit.ts';
+import { startLoop, type Loop } from './loop.ts';
+import { nextDueInMs, republishDue } from './sweep.ts';
+
+export interface WorkerOptions {
+  /** Messages of each kind that this process handles at once. */
+  readonly concurrency: Readonly<Record<MessageKind, number>>;
+  readonly sweepIntervalMs: number;
+  readonly dispatchIntervalMs: number;
+  readonly republishAfterMs: number;
+  /** Longest sleep of the poller; other processes cannot wake it. */
+  readonly pollIntervalMs: number;
+}
+
+export interface WorkerDeps extends Omit<ArchiveDeps, 'kling'> {
+  readonly kling: KlingApi;
+  readonly queue: Queue;
+  readonly monotonicMs: () => number;
+  readonly notify: Handler;
+}
+
+export interface Worker {
+  wakePoller(): void;
+  /** Stops taking work, gives work in hand `graceMs` to finish, then aborts it. */
+  stop(graceMs: number): Promise<void>;
+}
+
+const idempotencyKeptMs = 24 * 60 * 60_000;
+const housekeepingMs = 60_000;
+
+export async function startWorker(context: VideosContext, deps: WorkerDeps, options: WorkerOptions): Promise<Worker> {
+  const { kysely } = context.database;
+  const failed = (what: string) => (error: Error) => context.log('error', `${what} failed`, { error });
+  const poller = startLoop(async (signal) => {
+    const accounts = await listDueAccounts(context);
+    await Promise.all(accounts.map((accountId) => lookAtAccount(context, deps.kling, accountId, signal)));
+    return clamp(await nextLookInMs(context), options.pollIntervalMs);
+  }, failed('Polling'));
+  const sweeper = startLoop(async () => {
+    await republishDue(kysely, deps.queue, options.republishAfterMs);
+    await expireQueued(context);
+    return clamp(await nextDueInMs(kysely), options.sweepIntervalMs);
+  }, failed('Sweeping'));
+  const dispatchTimer = startLoop(async () => {
+    context.requestDispatch(await listWaitingFamilies(kysely));
+    return options.dispatchIntervalMs;
+  }, failed('The dispatch timer'));
+  const housekeeper = startLoop(async () => {
+    await keepHouse(context);
+    return housekeepingMs;
+  }, failed('Housekeeping'));
+  const loops: Loop[] = [poller, sweeper, dispatchTimer, housekeeper];
+  const consumers = await consumeAll(context, deps, options, poller);
+  return {
+    wakePoller: () => poller.wake(),
+    async stop(graceMs) {
+      await Promise.all([...consumers.map((consumer) => consumer.stop(graceMs)), ...loops.map((loop) => loop.stop())]);
+    },
+  };
+}
+
+async function consumeAll(
+  context: VideosContext,
+  deps: WorkerDeps,
+  options: WorkerOptions,
+  poller: Loop,
+): Promise<Consumer[]> {
+  const handlers: Record<MessageKind, Handler> = {
+    submit: (message, signal) => submit(context, deps, message.id, signal),
+    archive: (message, signal) => archive(context, deps, message.id, signal),
+    notify: deps.notify,
+    async look() {
+      poller.wake();
+      return { result: 'done' };
+    },
+  };
+  const settled = async (
+    message: Message,
+    outcome: HandlerResult | { readonly result: 'crash'; readonly error: Error },
+  ): Promise<void> => {
+    const fields = { kind: message.kind, id: message.id };
+    if (outcome.result === 'crash') {
+      context.log('error', 'A handler crashed', { ...fields, error: outcome.error });
+      await recordCrash(context, message, outcome.error);
+    } else if (outcome.result === 'fail') {
+      await recordDeadLetter(context, message, outcome.reason);
+    }
+  };
+  const kinds = Object.keys(handlers) as MessageKind[]; // the keys of a closed record
+  return Promise.all(
+    kinds.map((kind) => deps.queue.consume(kind, handlers[kind], { concurrency: options.concurrency[kind], settled })),
+  );
+}
+
+async function keepHouse(context: VideosContext): Promise<void> {
+  const { kysely } = context.database;
+  const grown = await growPools(kysely);
+  if (grown.length > 0) context.requestDispatch(await listWaitingFamilies(kysely));
+  const mended = await reconcileSlots(context.database);
+  if (mended.length > 0) context.log('warn', 'Slot counts were wrong and were set right', { pools: mended });
+  await kysely
+    .deleteFrom('idempotency_keys')
+    .where(sql<boolean>`created_at < dailies_now() - ${idempotencyKeptMs} * interval '1 millisecond'`)
+    .execute();
+}
+
+/** At least a breath, at most `maxMs`. */
+function clamp(waitMs: number | null, maxMs: number): number {
+  return Math.max(5, Math.min(waitMs ?? maxMs, maxMs));
+}
