@@ -35,6 +35,8 @@ export function collectSchemas(app: FastifyInstance, options: { publicUrl: strin
 export function createOpenApi(app: FastifyInstance): { [name: string]: Json } {
   const document = JSON.parse(JSON.stringify(app.swagger())) as { [name: string]: Json }; // it was JSON-like before
   const components = document['components'] as { schemas: { [name: string]: Json } }; // made by the plug-in
+  // HEAD is GET without a body; described twice, it would repeat the operation's name.
+  for (const path of Object.values(document['paths'] as { [path: string]: { head?: Json } })) delete path.head;
   prune(document, components.schemas);
   const renamed = JSON.parse(
     Object.keys(components.schemas)

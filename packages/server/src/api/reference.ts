@@ -47,14 +47,13 @@ export function renderReference(document: ReferenceDocument): string {
       anchor: operation.operationId ?? `${method}-${path}`,
     })),
   );
-  const shown = entries.filter((entry) => entry.method !== 'HEAD');
   const schemas = Object.entries(document.components.schemas);
   const server = document.servers[0]?.url ?? '';
   const content = [
     `<h1>Dailies API</h1><p>${inlineHtml(document.info.description ?? '')}</p>`,
     '<p>Machine-readable: <a href="/openapi.json">/openapi.json</a>. Errors: <a href="/docs/errors">every code</a>.</p>',
     `<pre><code>${escapeHtml(firstRequest(server))}</code></pre>`,
-    ...shown.map((entry) => renderOperation(entry)),
+    ...entries.map((entry) => renderOperation(entry)),
     '<h2>Schemas</h2>',
     ...schemas.map(
       ([name, schema]) =>
@@ -63,7 +62,7 @@ export function renderReference(document: ReferenceDocument): string {
         }${renderFields(schema)}</section>`,
     ),
   ].join('\n');
-  return renderPage('Dailies API reference', renderNavigation(shown), content);
+  return renderPage('Dailies API reference', renderNavigation(entries), content);
 }
 
 function firstRequest(server: string): string {

@@ -29,6 +29,7 @@ export function addContentRoutes(app: ZodApp, context: RouteContext): void {
       summary: 'The video file; takes Range, If-Range and If-None-Match',
       description: 'Needs an API key or a signed link: the `video_url` of a video.',
       tags: ['videos'],
+      security: [{ key: [] }, {}],
       params: idParams,
       querystring: contentQuery,
       response: {
