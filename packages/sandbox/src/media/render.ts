@@ -78,8 +78,9 @@ interface Template {
 }
 
 /**
- * A clip of at most 20 KB with the same frames, size and tracks: one still picture with the word SANDBOX, silent. Made once per
- * shape, then copied with the seed written in, so that every seed has its own bytes. Same errors as {@link renderClip}.
+ * A clip of at most 20 KB (up to 1080p and 15 s; 4K cannot be coded below 30 KB this way) with the same frames, size and tracks: one
+ * still picture with the word SANDBOX, silent. Made once per shape, then copied with the seed written in, so that every seed has its
+ * own bytes. Same errors as {@link renderClip}.
  */
 export async function tinyClip(spec: ClipSpec): Promise<Uint8Array> {
   checkSpec(spec);
