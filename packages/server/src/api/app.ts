@@ -68,9 +68,11 @@ export function createApp(deps: ApiDeps): FastifyInstance {
 
 function readOnlyJson(app: ZodApp): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     try {
-      done(null, parseJsonBody(String(body)));
+      // Many clients name the type also where they send nothing.
+      const absent = body.length === 0 && request.routeOptions.schema?.body === undefined;
+      done(null, absent ? undefined : parseJsonBody(String(body)));
     } catch (error) {
       done(error as Error); // parseJsonBody throws AppError only
     }
