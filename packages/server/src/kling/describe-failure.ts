@@ -9,7 +9,7 @@ export interface FailureReason {
 
 const policyCodes: ReadonlySet<number> = new Set([1300, 1301]);
 const policyWords =
-  /risk control|sensitive|content (safety|policy|security)|platform policy|violat|moderation|prohibited|inappropriate/i;
+  /risk control|sensitive|content (safety|policy|security)|platform policy|violat\w+ .{0,40}(policy|guideline)|moderation|prohibited|inappropriate/i;
 
 /** The reason for a create that Kling refused for good (`fail_video`). */
 export function describeFailure(failure: { readonly code: number | null; readonly message: string }): FailureReason {
