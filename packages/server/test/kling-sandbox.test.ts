@@ -18,8 +18,8 @@ import type {
   TaskReference,
   TaskReport,
 } from '../src/kling/kling-api.ts';
+import { describeFailure, describeTaskFailure } from '../src/kling/describe-failure.ts';
 import { createKlingApi } from '../src/kling/open.ts';
-import { describeFailure, describeTaskFailure } from '../src/kling/reactions.ts';
 import { verifyWebhookSignature } from '../src/kling/webhook-signature.ts';
 
 const options: CallOptions = { signal: new AbortController().signal, timeoutMs: 20_000 };

@@ -3,8 +3,6 @@ import { saysAlreadyExists, saysModelIsGone } from './failure-texts.ts';
 import type { Verdict } from './failure-texts.ts';
 import type { ProviderFailure, Reaction } from './kling-api.ts';
 
-export { describeFailure, describeTaskFailure } from './describe-failure.ts';
-
 /** Kling's service codes that mean "certainly not created" (Kling error-code page). */
 const reactionByCode: ReadonlyMap<number, Reaction> = new Map([
   [1000, 'pause_account'], // authentication failed

@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../kernel/clock.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { jsonAnswer, startRawServer, textAnswer } from './raw-server.ts';
-import type { RawAnswer, RawServer } from './raw-server.ts';
+import { jsonAnswer, startRawServer, textAnswer } from '../../test/support/raw-server.ts';
+import type { RawAnswer, RawServer } from '../../test/support/raw-server.ts';
 import { createTransport } from './transport.ts';
 import type { TransportOptions, TransportRequest } from './transport.ts';
 
