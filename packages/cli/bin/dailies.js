@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+// Plain JavaScript that any Node can run: it finds a Node and a build (or the sources) that fit, then hands over.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const built = join(here, '../dist/main.js');
+const sources = join(here, '../src/main.ts');
+const fits = (version) => {
+  const [major, minor] = version.split('.').map(Number);
+  return major > 22 || (major === 22 && minor >= 18);
+};
+
+if (fits(process.versions.node) && existsSync(built)) {
+  await import(built);
+} else {
+  const node = fits(process.versions.node) ? process.execPath : pinnedNode();
+  if (node) handOver(node, existsSync(built) ? [built] : ['--conditions=source', sources]);
+  else refuse();
+}
+
+/** The Node that the workspace pins as an npm package. */
+function pinnedNode() {
+  try {
+    const folder = dirname(createRequire(import.meta.url).resolve('node/package.json'));
+    return [join(folder, 'bin/node'), join(folder, 'bin/node.exe')].find((file) => existsSync(file));
+  } catch {
+    return undefined;
+  }
+}
+
+function handOver(node, start) {
+  const child = spawn(node, [...start, ...process.argv.slice(2)], { stdio: 'inherit' });
+  // A terminal sends Ctrl-C to both processes: only wait for the child then, and pass on what was sent to us alone.
+  process.on('SIGINT', () => undefined);
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => {
+    process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 143);
+  });
+}
+
+function refuse() {
+  process.stderr.write(
+    `dailies needs Node 22.18 or newer; this is Node ${process.versions.node} (${process.execPath}).\n` +
+      'Install Node 24, or in a clone of the project run: npm rebuild node\n',
+  );
+  process.exitCode = 1;
+}
