@@ -154,7 +154,8 @@ export interface KlingApi {
   createTask(call: PinnedCall, options: CallOptions): Promise<CreateAnswer>;
   /**
    * Asks for tasks of one account, in as few calls as the generation allows (20 ids, or a list page of up to 500). One
-   * answer per reference, in their order. Ids missing from a list page are asked singly.
+   * answer per reference, in their order. Ids missing from a list page are asked singly. Tasks that need a credential
+   * which the account no longer has are `unknown`.
    */
   getTasks(references: readonly TaskReference[], options: CallOptions): Promise<readonly LookAnswer[]>;
   /**

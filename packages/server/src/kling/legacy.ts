@@ -4,7 +4,7 @@ import type { Calls } from './calls.ts';
 import { saysTaskNotFound } from './failure-texts.ts';
 import { inParallel } from './in-parallel.ts';
 import type { LookAnswer, TaskReference, TaskReport } from './kling-api.ts';
-import { isTaskOf, mustLearn, notLearned } from './look-up.ts';
+import { isTaskOf, mustLearn, neverAsked, notLearned } from './look-up.ts';
 import type { Asking, Span } from './look-up.ts';
 import { readTaskRecord } from './task-record.ts';
 
@@ -107,15 +107,4 @@ interface Found {
   readonly missing: TaskReference[];
 }
 
-const notAsked: LookAnswer = {
-  kind: 'unknown',
-  failure: {
-    httpStatus: null,
-    code: null,
-    message: `not asked: more than ${singlesMax} tasks were not on the list page`,
-    requestId: null,
-    retryAfterMs: null,
-    neverSent: true,
-    reaction: 'doubt',
-  },
-};
+const notAsked = neverAsked(`not asked: more than ${singlesMax} tasks were not on the list page`);

@@ -84,6 +84,18 @@ test('legacy: a list page that Kling refuses is not followed by a call per task'
   expect(server.requests).toHaveLength(1);
 });
 
+test('tasks that need a missing API key are unknown, and do not stand in the way of the others', async () => {
+  const { server, kling, reference } = await setUp('pair', (_request, socket) =>
+    socket.write(ok(legacyTask('9', 'att_1'))),
+  );
+  const references = [reference({ generation: 'standard', externalTaskId: 'att_2' }), reference()];
+  expect(await kling.getTasks(references, options)).toMatchObject([
+    { kind: 'unknown', failure: { neverSent: true, message: expect.stringContaining('API key') } },
+    { kind: 'found', report: { taskId: '9' } },
+  ]);
+  expect(server.requests).toHaveLength(1);
+});
+
 test('standard: 45 tasks are three calls of at most 20 ids, and a missing id is not found', async () => {
   const { server, kling, reference } = await setUp('key', (request, socket) => {
     const ids = new URL(request.path, 'http://x').searchParams.get('task_ids')!.split(',');

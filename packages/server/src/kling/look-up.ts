@@ -29,6 +29,12 @@ export function notLearned(answer: Answer, message = 'Kling answered in an unkno
   return { kind: 'unknown', failure: unusable(answer, message) };
 }
 
+/** For a task that no call was made for. */
+export function neverAsked(message: string): LookAnswer {
+  const failure = { httpStatus: null, code: null, message, requestId: null, retryAfterMs: null, neverSent: true };
+  return { kind: 'unknown', failure: { ...failure, reaction: 'doubt' } };
+}
+
 /** For what must be answered completely or not at all. */
 export function mustLearn(answer: Answer, what: string): AppError {
   const { message } = unusable(answer, 'it answered in an unknown shape');

@@ -9,7 +9,7 @@ import { generationsOf } from './credentials.ts';
 import type { CallOptions, CreateAnswer, KlingAccount, KlingApi, LookAnswer, TaskReference } from './kling-api.ts';
 import { createLegacyLookUps } from './legacy.ts';
 import type { Asking } from './look-up.ts';
-import { unusable } from './look-up.ts';
+import { neverAsked, unusable } from './look-up.ts';
 import { listPacks } from './packs.ts';
 import { createStandardLookUps } from './standard.ts';
 import { createTransport } from './transport.ts';
@@ -56,9 +56,9 @@ export function createKlingApi({ accounts, clock, log, onSkew }: KlingApiDeps): 
 
   async function look(references: readonly TaskReference[], who: Asking): Promise<LookAnswer[]> {
     if (!who.account.apiKey) {
-      const outOfReach = references.some((reference) => reference.generation === 'standard');
-      if (outOfReach) throw new AccountNotConfiguredError(who.account.id, 'API key');
-      return legacy.look(references, who);
+      const inReach = references.filter(({ generation }) => generation === 'legacy');
+      const byPath = new Map((await legacy.look(inReach, who)).map((answer, index) => [inReach[index], answer]));
+      return references.map((reference) => byPath.get(reference) ?? outOfReach);
     }
     const answers = await standard.look(references, who);
     // The new standard shows legacy tasks too, but only the path that created one may say that it does not exist.
@@ -97,6 +97,9 @@ export function createKlingApi({ accounts, clock, log, onSkew }: KlingApiDeps): 
     close: () => transport.close(),
   };
 }
+
+/** Such a task of an account waits for its key; the others of the same account are still asked for. */
+const outOfReach = neverAsked('not asked: the account has no API key, which tasks of the new standard need');
 
 /** Not found, or the host does not have the new standard at all (the old global host answers 404). */
 function isOpen(reference: TaskReference, answer: LookAnswer | undefined): boolean {
