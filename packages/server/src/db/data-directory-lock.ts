@@ -5,6 +5,8 @@ import { pause } from '../kernel/clock.ts';
 
 /** The embedded engine does not refuse a second process on its folder, and then corrupts it: this lock does. */
 export interface DataDirectoryLock {
+  /** True when the holder before died without letting go: what it had not yet flushed may be lost. */
+  readonly unclean: boolean;
   release(): Promise<void>;
 }
 
@@ -24,13 +26,15 @@ export async function lockDataDirectory(directory: string): Promise<DataDirector
   const file = path.join(directory, lockName);
   const mine: Holder = { pid: process.pid, started: await startOf(process.pid) };
   const deadline = performance.now() + 2 * reapingMs;
+  let unclean = false;
   while (!(await createExclusively(file, JSON.stringify(mine)))) {
     const holder = await readHolder(file);
     if (holder !== null && (await isAlive(holder))) throw inUse(directory, holder.pid);
     if (performance.now() > deadline) throw new Error(`The lock file ${file} can neither be read nor removed.`);
-    if (!(await reap(file))) await pause(20);
+    if (await reap(file)) unclean = true;
+    else await pause(20);
   }
-  return { release: () => release(file, mine) };
+  return { unclean, release: () => release(file, mine) };
 }
 
 function inUse(directory: string, pid: number): Error {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { sql } from 'kysely';
@@ -9,10 +9,10 @@ import {
   openPostgresTestDatabase,
   reachablePostgres,
 } from '../../test/support/database.ts';
-import { openDatabase, type Database } from './database.ts';
+import type { Database } from './database.ts';
 import { migrate, requireSchema } from './migrate.ts';
 import { databaseNow } from './now.ts';
-import { preparedTemplate } from './prepared.ts';
+import { openPreparedDatabase } from './prepared.ts';
 import { inTransaction } from './transaction.ts';
 
 const postgresUrl = await reachablePostgres();
@@ -175,24 +175,40 @@ test.skipIf(postgresUrl === null)('several processes that migrate at once agree'
   }
 });
 
-test('an embedded folder keeps its rows, and starts from the template without initialising a cluster', async () => {
-  const parent = await mkdtemp(path.join(os.tmpdir(), 'dailies-db-'));
-  try {
-    const directory = path.join(parent, 'db');
-    const template = await preparedTemplate(path.join(parent, 'cache'));
-    const first = await openDatabase({ driver: 'pglite', directory, template });
-    expect(await migrate(first)).toEqual([]);
+describe('an embedded folder', () => {
+  let parent = '';
+  beforeAll(async () => {
+    parent = await mkdtemp(path.join(os.tmpdir(), 'dailies-db-'));
+  });
+  afterAll(() => rm(parent, { recursive: true, force: true }));
+
+  test('keeps its rows, and the first one leaves a dump for the next', async () => {
+    const options = { cacheDirectory: path.join(parent, 'cache') };
+    const directory = path.join(parent, 'first');
+    const first = await openPreparedDatabase(directory, options);
     await first.kysely.insertInto('workspaces').values({ id: 'ws_1', name: 'kept' }).execute();
     await first.close();
-    const second = await openDatabase({ driver: 'pglite', directory });
-    expect(await second.kysely.selectFrom('workspaces').select('name').execute()).toEqual([{ name: 'kept' }]);
-    await second.close();
-  } finally {
-    await rm(parent, { recursive: true, force: true });
-  }
-});
+    const again = await openPreparedDatabase(directory, options);
+    expect(await again.kysely.selectFrom('workspaces').select('name').execute()).toEqual([{ name: 'kept' }]);
+    await again.close();
 
-test('the template is still made where it cannot be kept', async () => {
-  const dump = await preparedTemplate(path.join(import.meta.filename, 'folder'));
-  expect(dump.size).toBeGreaterThan(1_000_000);
+    const [file = ''] = await readdir(options.cacheDirectory);
+    const second = await openPreparedDatabase(path.join(parent, 'second'), options);
+    expect(await migrate(second)).toEqual([]);
+    expect(await second.kysely.selectFrom('workspaces').selectAll().execute()).toEqual([]);
+    await second.close();
+    expect(await readdir(options.cacheDirectory)).toEqual([file]);
+
+    await truncate(path.join(options.cacheDirectory, file), 5_000_000);
+    const third = await openPreparedDatabase(path.join(parent, 'third'), options);
+    await requireSchema(third);
+    await third.close();
+  });
+
+  test('is opened where no dump can be kept', async () => {
+    const unwritable = { cacheDirectory: path.join(import.meta.filename, 'folder') };
+    const database = await openPreparedDatabase(path.join(parent, 'uncached'), unwritable);
+    await requireSchema(database);
+    await database.close();
+  });
 });

@@ -1,7 +1,7 @@
-import { rename, rm, stat } from 'node:fs/promises';
-import path from 'node:path';
+import { rename, rm } from 'node:fs/promises';
 import { PGlite, types } from '@electric-sql/pglite';
 import { PGliteDialect } from 'kysely';
+import { hasCluster } from './cluster.ts';
 import type { OpenedDriver, PgliteOptions } from './database.ts';
 
 /** PGlite reads 8-byte integers as numbers where they fit; text is what the other driver gives, and never rounds. */
@@ -21,7 +21,7 @@ export async function openPglite(options: PgliteOptions): Promise<OpenedDriver> 
 
 async function open(directory: string | null, template: Blob | null): Promise<PGlite> {
   if (directory === null) return PGlite.create(loadOptions(template));
-  if (!(await exists(path.join(directory, 'PG_VERSION')))) await createCluster(directory, template);
+  if (!(await hasCluster(directory))) await createCluster(directory, template);
   return PGlite.create(directory, { parsers });
 }
 
@@ -37,11 +37,4 @@ async function createCluster(directory: string, template: Blob | null): Promise<
 
 function loadOptions(template: Blob | null) {
   return template ? { parsers, loadDataDir: template } : { parsers };
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
 }

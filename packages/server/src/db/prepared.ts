@@ -3,44 +3,79 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openDatabase } from './database.ts';
+import { hasCluster } from './cluster.ts';
+import { openDatabase, type Database, type DatabaseOptions, type PgliteOptions } from './database.ts';
 import { migrate } from './migrate.ts';
 
 const prefix = 'pglite-';
 
 /**
- * A dump of an empty, migrated embedded database. Starting from it takes tenths of a second where initialising a
- * cluster takes seconds, so it is made once per version and kept beside the installed packages. Where that place
- * cannot be written, it is made anew each time.
- * @param folder where to keep it; for tests
+ * Opens the embedded database of a folder, creating and migrating it. Starting from a dump takes tenths of a second
+ * where initialising a cluster takes seconds, so the first new cluster of a version leaves a dump for the next ones.
  */
-export async function preparedTemplate(folder: string = cacheFolder()): Promise<Blob> {
-  const file = path.join(folder, `${prefix}${await fingerprint()}.tar`);
-  const kept = await readFile(file).catch(() => null);
-  if (kept) return new Blob([kept]);
-  const dump = await createTemplate();
-  await keep(file, dump).catch(() => {});
-  return dump;
+export async function openPreparedDatabase(
+  directory: string,
+  options: PreparedOptions & Pick<DatabaseOptions, 'onError'> = {},
+): Promise<Database> {
+  const isNew = !(await hasCluster(directory));
+  const file = await templateFile(options);
+  const template = isNew ? await readTemplate(file) : null;
+  const reporting = options.onError ? { onError: options.onError } : {};
+  const database = await openFrom(template, { driver: 'pglite', directory, ...reporting });
+  try {
+    await migrate(database);
+    if (isNew && template === null) await keep(file, await dump(database)).catch(() => {});
+    return database;
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
 }
 
-async function createTemplate(): Promise<Blob> {
+export interface PreparedOptions {
+  /** Where dumps are kept; beside the installed packages unless given. Nothing is lost where it cannot be written. */
+  readonly cacheDirectory?: string;
+}
+
+/** A dump of an empty, migrated database, for databases in memory. Made when there is none. */
+export async function preparedTemplate(options: PreparedOptions = {}): Promise<Blob> {
+  const file = await templateFile(options);
+  const kept = await readTemplate(file);
+  if (kept) return kept;
   const database = await openDatabase({ driver: 'pglite', directory: null });
   try {
     await migrate(database);
-    if (!('pglite' in database.native)) throw new Error('unreachable: the embedded driver was asked for');
-    return await database.native.pglite.dumpDataDir('none');
+    const made = await dump(database);
+    await keep(file, made).catch(() => {});
+    return made;
   } finally {
     await database.close();
   }
 }
 
+/** A dump that cannot be loaded, such as one cut short by a power failure, is no reason not to start. */
+async function openFrom(template: Blob | null, options: DatabaseOptions & PgliteOptions): Promise<Database> {
+  if (template === null) return openDatabase(options);
+  return openDatabase({ ...options, template }).catch(() => openDatabase(options));
+}
+
+async function readTemplate(file: string): Promise<Blob | null> {
+  const bytes = await readFile(file).catch(() => null);
+  return bytes && new Blob([bytes]);
+}
+
+async function dump(database: Database): Promise<Blob> {
+  if (!('pglite' in database.native)) throw new Error('Only an embedded database can be dumped.');
+  return database.native.pglite.dumpDataDir('none');
+}
+
 /** The file gets its name only when it is whole, and takes the place of those of older versions. */
-async function keep(file: string, dump: Blob): Promise<void> {
+async function keep(file: string, content: Blob): Promise<void> {
   const folder = path.dirname(file);
   await mkdir(folder, { recursive: true });
   const unfinished = path.join(folder, `unfinished-${randomUUID()}`);
   try {
-    await writeFile(unfinished, dump.stream());
+    await writeFile(unfinished, content.stream());
     await rename(unfinished, file);
   } finally {
     await rm(unfinished, { force: true });
@@ -61,8 +96,9 @@ async function fingerprint(): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-function cacheFolder(): string {
-  return path.join(enginePackage().modules, '.cache', 'dailies');
+async function templateFile({ cacheDirectory }: PreparedOptions): Promise<string> {
+  const folder = cacheDirectory ?? path.join(enginePackage().modules, '.cache', 'dailies');
+  return path.join(folder, `${prefix}${await fingerprint()}.tar`);
 }
 
 function enginePackage(): { modules: string; folder: string } {

@@ -34,6 +34,12 @@ interface ClockTable {
   offset_ms: BigInteger;
 }
 
+interface InstallationSecretsTable {
+  name: string;
+  value: string;
+  created_at: WithDefault<Time>;
+}
+
 interface WorkspacesTable {
   id: string;
   name: string;
@@ -293,6 +299,7 @@ interface DeliveriesTable {
 
 export interface Tables {
   clock: ClockTable;
+  installation_secrets: InstallationSecretsTable;
   workspaces: WorkspacesTable;
   api_keys: ApiKeysTable;
   budgets: BudgetsTable;

@@ -12,6 +12,12 @@ const statements = [
   `create function dailies_now() returns timestamptz language sql volatile as
      $$ select date_trunc('milliseconds', clock_timestamp()) + (select offset_ms from clock) * interval '1 millisecond' $$`,
 
+  // What every process of one installation must sign with alike; made once, by the first.
+  `create table installation_secrets (
+     name text primary key,
+     value text not null,
+     created_at timestamptz not null default dailies_now()
+   )`,
   `create table workspaces (
      id text primary key,
      name text not null,
