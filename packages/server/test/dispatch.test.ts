@@ -31,7 +31,11 @@ test('a dispatch starts as many videos as there are slots, in the order of prior
   expect(new Set(attempts.map((attempt) => attempt.video_id))).toEqual(new Set([urgent, first, second]));
   expect(attempts[0]).toMatchObject({ state: 'intended', generation: 'standard', path: '/text-to-video/kling-2.6' });
   expect((await core.videos.get(last, testWorkspace)).state).toBe('queued');
-  const pool = await database.kysely.selectFrom('pools').selectAll().where('model', '=', 'kling-2.6').executeTakeFirst();
+  const pool = await database.kysely
+    .selectFrom('pools')
+    .selectAll()
+    .where('model', '=', 'kling-2.6')
+    .executeTakeFirst();
   expect(pool).toMatchObject({ in_use: 3, capacity: 3 });
   const flow = await database.kysely.selectFrom('flows').selectAll().executeTakeFirst();
   expect(flow).toMatchObject({ queued: 1, in_flight: 3 });
@@ -50,12 +54,18 @@ test('money is held at acceptance, and refused over the limit with what is neede
   expect(rows.reduce((sum, row) => sum + Number(row.amount), 0)).toBe(0);
   const page = await videos.list({ states: null, model: null, metadata: {}, limit: 3, cursor: null }, testWorkspace);
   expect(page.videos).toHaveLength(3);
-  const next = await videos.list({ states: null, model: null, metadata: {}, limit: 100, cursor: page.nextCursor }, testWorkspace);
+  const next = await videos.list(
+    { states: null, model: null, metadata: {}, limit: 100, cursor: page.nextCursor },
+    testWorkspace,
+  );
   expect(next.videos).toHaveLength(5);
 });
 
 test('canceling a queued video is free and gives its money back', async () => {
-  const page = await core.videos.list({ states: ['queued'], model: null, metadata: {}, limit: 1, cursor: null }, testWorkspace);
+  const page = await core.videos.list(
+    { states: ['queued'], model: null, metadata: {}, limit: 1, cursor: null },
+    testWorkspace,
+  );
   const id = page.videos[0]!.id;
   const canceled = await core.videos.cancel(id, testWorkspace);
   expect(canceled).toMatchObject({ state: 'canceled', chargedCredits: 0n });
@@ -73,12 +83,17 @@ test('canceling a queued video is free and gives its money back', async () => {
 test('the same idempotency key gives the first answer again, and another body is refused', async () => {
   const id = await core.create({ metadata: { a: '1' } }, 'key-1');
   expect(await core.create({ metadata: { a: '1' } }, 'key-1')).toBe(id);
-  await expect(core.create({ metadata: { a: '2' } }, 'key-1')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+  await expect(core.create({ metadata: { a: '2' } }, 'key-1')).rejects.toMatchObject({
+    code: 'idempotency_key_reused',
+  });
 });
 
 test('workspace events come once each, in order, from a cursor on', async () => {
   const { cursor } = await core.videos.listWorkspaceEvents(testWorkspace, null);
-  const page = await core.videos.list({ states: ['queued'], model: null, metadata: {}, limit: 1, cursor: null }, testWorkspace);
+  const page = await core.videos.list(
+    { states: ['queued'], model: null, metadata: {}, limit: 1, cursor: null },
+    testWorkspace,
+  );
   await core.videos.cancel(page.videos[0]!.id, testWorkspace);
   const { events, cursor: next } = await core.videos.listWorkspaceEvents(testWorkspace, cursor);
   expect(events.map((event) => event.type)).toEqual(['video.canceled', 'video.charged']);

@@ -45,7 +45,7 @@ a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: un
 section { border-top: 1px solid var(--line); padding: 0.5rem 0 1.2rem; scroll-margin-top: 1rem; }
 h1 { line-height: 1.2; } h2 { margin-bottom: 0.3rem; } h3 { margin: 1.2rem 0 0.3rem; font-size: 1rem; }
 code, pre { font: 0.88em/1.5 ui-monospace, monospace; background: var(--soft); border-radius: 4px; }
-code { padding: 0.1em 0.3em; overflow-wrap: anywhere; } pre { padding: 0.8rem 1rem; overflow: auto; } pre code { background: none; padding: 0; }
+code { padding: 0.1em 0.3em; overflow-wrap: anywhere; } td:first-child code { white-space: nowrap; } pre { padding: 0.8rem 1rem; overflow: auto; } pre code { background: none; padding: 0; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.35rem 0.8rem 0.35rem 0; border-bottom: 1px solid var(--line); }
 .method { font: 700 0.75rem ui-monospace, monospace; padding: 0.15rem 0.45rem; border-radius: 4px; background: var(--soft); }

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { AppError, InputError, NotFoundError } from '../kernel/errors.ts';
@@ -19,7 +20,7 @@ export function videoIdOf(request: FastifyRequest): string {
 /** Responses for the OpenAPI document, beside the successful one. */
 export function problems(...statuses: readonly number[]) {
   const content = { [problemMediaType]: { schema: problemSchema } };
-  return Object.fromEntries(statuses.map((status) => [status, { description: 'Problem', content }]));
+  return Object.fromEntries(statuses.map((status) => [status, { description: `${STATUS_CODES[status]}.`, content }]));
 }
 
 /** The Idempotency-Key of a request, or null. @throws InputError */

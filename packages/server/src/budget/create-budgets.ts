@@ -34,36 +34,23 @@ export function createBudgets(kysely: Kysely<Tables>, provider: Provider): Budge
   };
 }
 
-/**
- * Makes sure that the workspace has its budget row. An existing limit stays, unless configuration states one: then
- * that wins at every start.
- * @param configured the limit from configuration; undefined when it says nothing; null for "no limit"
- * @param initial the limit of a row that is new
- */
+/** Makes sure that the workspace has its budget row. @param initial the limit of a row that is new; an existing one stays */
 export async function ensureBudget(
   kysely: Kysely<Tables>,
   workspaceId: string,
   provider: Provider,
-  limits: { readonly configured: Credits | null | undefined; readonly initial: Credits | null },
+  initial: Credits | null,
 ): Promise<void> {
-  const text = (limit: Credits | null) => (limit === null ? null : creditsToString(limit));
-  const first = limits.configured === undefined ? limits.initial : limits.configured;
-  const insert = kysely.insertInto('budgets').values({
-    scope: workspaceId,
-    provider,
-    period: 'total',
-    period_start: totalPeriodStart,
-    limit_credits: text(first),
-  });
-  const { configured } = limits;
-  await insert
-    .onConflict((conflict) =>
-      configured === undefined
-        ? conflict.doNothing()
-        : conflict
-            .columns(['scope', 'provider', 'period', 'period_start'])
-            .doUpdateSet({ limit_credits: text(configured) }),
-    )
+  await kysely
+    .insertInto('budgets')
+    .values({
+      scope: workspaceId,
+      provider,
+      period: 'total',
+      period_start: totalPeriodStart,
+      limit_credits: initial === null ? null : creditsToString(initial),
+    })
+    .onConflict((conflict) => conflict.doNothing())
     .execute();
 }
 

@@ -12,6 +12,15 @@ export interface QueueReporting {
 export interface PostgresQueueOptions {
   readonly driver: 'postgres';
   readonly database: Database;
+  /** Faster for tests. */
+  readonly pace?: QueuePace;
+}
+
+export interface QueuePace {
+  /** How often messages of dead processes are looked for; whole seconds. */
+  readonly inspectionSeconds: number;
+  /** How long an idle consumer rests when no notification wakes it. */
+  readonly pollMs: number;
 }
 
 /** Opens the engine and brings its own schema up to date; close it before the database. */

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openPgliteTestDatabase, openPostgresTestDatabase, reachablePostgres } from '../../test/support/database.ts';
 import type { Database } from '../db/database.ts';
 import { inTransaction } from '../db/transaction.ts';
@@ -23,8 +23,9 @@ for (const { name, open } of databases) {
     await sql`drop schema if exists queue cascade`.execute(database.kysely);
     return {
       database,
-      open: () => openQueue({ driver: 'postgres', database }),
+      open: () => openQueue({ driver: 'postgres', database, pace: { inspectionSeconds: 1, pollMs: 200 } }),
       takeAndDie: (kind) => takeAndDie(database, kind),
+      loseLease: (kind) => loseLease(database, kind),
       close: async () => {},
     };
   });
@@ -83,3 +84,39 @@ async function takeAndDie(database: Database, kind: MessageKind): Promise<void> 
     where name = ${kind} and state = 'created' returning id`.execute(database.kysely);
   expect(taken.rows).toHaveLength(1);
 }
+
+/** What the engine does when a heartbeat is missing, at once. */
+async function loseLease(database: Database, kind: MessageKind): Promise<void> {
+  const lost = await sql`
+    update queue.job set state = 'retry', retry_count = retry_count + 1
+    where name = ${kind} and state = 'active' returning id`.execute(database.kysely);
+  expect(lost.rows).toHaveLength(1);
+}
+
+test.skipIf(postgresUrl === null)('a listener whose connection broke comes back', async () => {
+  const database = await openPostgresTestDatabase(postgresUrl!);
+  const listeners = sql<{ pid: number }>`
+    select pid from pg_stat_activity where application_name = 'dailies listener' and datname = current_database()`;
+  const errors: string[] = [];
+  const queue = await openQueue({
+    driver: 'postgres',
+    database,
+    onError: (_error, while_) => void errors.push(while_),
+  });
+  try {
+    const before = (await listeners.execute(database.kysely)).rows;
+    expect(before).toHaveLength(1);
+    await sql`select pg_terminate_backend(${before[0]!.pid})`.execute(database.kysely);
+    await vi.waitFor(
+      async () => {
+        const [now] = (await listeners.execute(database.kysely)).rows;
+        if (!now || now.pid === before[0]!.pid) throw new Error('no new listener yet');
+      },
+      { timeout: 10_000, interval: 50 },
+    );
+    expect(errors).toEqual(['listening for queue notifications']);
+  } finally {
+    await queue.close();
+    await database.close();
+  }
+});

@@ -5,19 +5,17 @@ import type { Database } from '../db/database.ts';
 import type { Tables } from '../db/tables.ts';
 import { createConsumer, type LeasedSource, type WakeableConsumer } from './consumer.ts';
 import { listenOnPglite, listenOnPostgres, type Listener } from './notifications.ts';
-import type { PostgresQueueOptions, QueueReporting } from './open.ts';
+import type { PostgresQueueOptions, QueuePace, QueueReporting } from './open.ts';
 import { messageKinds, type Message, type MessageKind, type Queue } from './queue.ts';
 
 const schema = 'queue';
 
 /**
  * A message in hand is a job whose heartbeat this process keeps. When the process dies the heartbeat stops, and the
- * next inspection of any process makes the job ready again: at most leaseSeconds + 2 inspections + one poll later.
+ * next inspection of any process makes the job ready again.
  */
 const leaseSeconds = 20;
-const inspectionSeconds = 5;
-const pollMs = 5_000;
-const redeliveryMs = (leaseSeconds + 2 * inspectionSeconds) * 1_000 + pollMs;
+const usualPace: QueuePace = { inspectionSeconds: 5, pollMs: 5_000 };
 
 const jobOptions = {
   heartbeatSeconds: leaseSeconds,
@@ -39,7 +37,7 @@ type Lease = Pick<z.infer<typeof jobSchema>, 'id' | 'retryCount'>;
 
 /** Messages as pg-boss jobs in a schema of their own, on PGlite or PostgreSQL alike. */
 export async function openPostgresQueue(options: PostgresQueueOptions & QueueReporting): Promise<Queue> {
-  const { database, onError = () => {} } = options;
+  const { database, pace = usualPace, onError = () => {} } = options;
   const consumers = new Map<MessageKind, Set<WakeableConsumer>>(messageKinds.map((kind) => [kind, new Set()]));
   function wake(kind: string): void {
     for (const [candidate, group] of consumers) {
@@ -52,22 +50,22 @@ export async function openPostgresQueue(options: PostgresQueueOptions & QueueRep
     schema,
     useListenNotify: true,
     schedule: false,
-    superviseIntervalSeconds: inspectionSeconds,
-    monitorIntervalSeconds: inspectionSeconds,
+    superviseIntervalSeconds: pace.inspectionSeconds,
+    monitorIntervalSeconds: pace.inspectionSeconds,
   });
   boss.on('error', (error) => onError(error, 'the queue engine was at work'));
   await boss.start();
   await createQueues(boss);
 
   return {
-    limits: { transactional: true, redeliveryMs },
+    limits: { transactional: true, redeliveryMs: (leaseSeconds + 2 * pace.inspectionSeconds) * 1_000 + pace.pollMs },
     publish: (messages, transaction) => publish(boss, database, messages, transaction),
     async consume(kind, handler, consumeOptions) {
       const source = leasedSource(boss, kind);
       const consumer = createConsumer(source, handler, {
         ...consumeOptions,
         onError,
-        pollMs,
+        pollMs: pace.pollMs,
         keepLeaseMs: (leaseSeconds * 1_000) / 4,
       });
       consumers.get(kind)?.add(consumer);

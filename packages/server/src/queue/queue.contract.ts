@@ -10,6 +10,8 @@ export interface QueueSubject {
   open(): Promise<Queue>;
   /** Takes one message as a process that dies with it in hand, and lets the time of its lease pass. */
   takeAndDie(kind: MessageKind): Promise<void>;
+  /** Makes the engine believe that the holder of the only message in hand died, although it lives. */
+  loseLease(kind: MessageKind): Promise<void>;
   /** The database of transactional publishing, where the engine has it. */
   readonly database?: Database;
   close(): Promise<void>;
@@ -112,6 +114,31 @@ export function queueContract(
       release.resolve();
       await until(() => first.length + second.length === 1);
       expect(most).toBe(1);
+    });
+
+    guarantee('a late finisher does not end a message that was delivered again', async () => {
+      const paused = Promise.withResolvers<void>();
+      const second = Promise.withResolvers<void>();
+      let deliveries = 0;
+      const finished: number[] = [];
+      const handler: Handler = async () => {
+        const delivery = ++deliveries;
+        await (delivery === 1 ? paused.promise : second.promise);
+        return done;
+      };
+      const settled = async () => void finished.push(deliveries);
+      const consumer = await queue.consume('archive', handler, { concurrency: 1, settled });
+      await queue.publish([message('archive')]);
+      await until(() => deliveries === 1);
+      await subject.loseLease('archive');
+      await (await open()).consume('archive', handler, { concurrency: 1, settled });
+      await until(() => deliveries === 2);
+      paused.resolve();
+      await until(() => finished.length === 1);
+      await consumer.stop(ceilingMs);
+      expect((await queue.depth()).archive).toBe(1);
+      second.resolve();
+      await until(async () => (await queue.depth()).archive === 0);
     });
 
     guarantee('a kind that is stuck does not delay another', async () => {

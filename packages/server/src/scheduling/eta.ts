@@ -1,12 +1,13 @@
 /** Queue position and times, from the flow's own sums: never a count over the whole backlog (protocols: fairness and ETA). */
 import { sql, type Kysely } from 'kysely';
 import type { Tables } from '../db/tables.ts';
+import { familyId, type Family } from './families.ts';
 
 /** Exact up to here, above it "1000+". */
 const exactPositions = 1_000;
 
 export interface Waiting {
-  readonly familyId: string;
+  readonly family: Family;
   readonly workspaceId: string;
   /** Null for a video that is not stored yet: it would be the last of its priority. */
   readonly videoId: string | null;
@@ -24,7 +25,8 @@ export interface Eta {
 
 /** Where a waiting video stands. With several workspaces waiting, those before it in turn are counted by their weights. */
 export async function estimateStart(kysely: Kysely<Tables>, waiting: Waiting): Promise<Eta> {
-  const { familyId, workspaceId, videoId, priority, acceptedAt } = waiting;
+  const { family, workspaceId, videoId, priority, acceptedAt } = waiting;
+  const id = familyId(family);
   const { rows } = await sql<{
     ahead: number;
     others: number;
@@ -35,27 +37,27 @@ export async function estimateStart(kysely: Kysely<Tables>, waiting: Waiting): P
   }>`
     with own as (
       select count(*)::int as ahead from (
-        select 1 from videos where family_id = ${familyId} and workspace_id = ${workspaceId} and state = 'queued'
+        select 1 from videos where family_id = ${id} and workspace_id = ${workspaceId} and state = 'queued'
           and (priority > ${priority} or (priority = ${priority} and ${
             acceptedAt === null ? sql`true` : sql`(accepted_at, id) < (${acceptedAt}::timestamptz, ${videoId}::text)`
           }))
         limit ${exactPositions + 1}) head
     ), mine as (
-      select weight from flows where family_id = ${familyId} and workspace_id = ${workspaceId}
+      select weight from flows where family_id = ${id} and workspace_id = ${workspaceId}
     ), others as (
       select coalesce(sum(least(flows.queued, ceil((own.ahead + 1) * flows.weight / coalesce(mine.weight, 1)))), 0)::int as turn
       from flows cross join own left join mine on true
-      where flows.family_id = ${familyId} and flows.workspace_id <> ${workspaceId} and flows.eligible
+      where flows.family_id = ${id} and flows.workspace_id <> ${workspaceId} and flows.eligible
     ), backlog as (
       select coalesce(sum(queued_slot_ms)::float8 / nullif(sum(queued), 0), ${waiting.expectedMs})::float8 as mean_ms
-      from flows where family_id = ${familyId}
+      from flows where family_id = ${id}
     ), room as (
       select coalesce(sum(least(pools.capacity, pools.effective)), 0)::int as slots, coalesce(sum(pools.in_use), 0)::int as busy,
         coalesce(sum(greatest(least(pools.capacity, pools.effective) - pools.in_use, 0)), 0)::int as free
-      from families join accounts on accounts.provider = families.provider
-        and (families.needs is null or families.needs = any(accounts.generations))
-      join pools on pools.account_id = accounts.id and pools.pack_type = families.pack_type and pools.model in (families.model, '*')
-      where families.id = ${familyId} and pools.paused_at is null and accounts.paused_at is null
+      from pools join accounts on accounts.id = pools.account_id
+      where accounts.provider = ${family.provider} and pools.pack_type = ${family.packType} and pools.model in (${family.model}, '*')
+        and (${family.needs}::text is null or ${family.needs}::text = any(accounts.generations))
+        and pools.paused_at is null and accounts.paused_at is null
     )
     select own.ahead, others.turn as others, backlog.mean_ms, room.slots, room.busy, room.free
     from own, others, backlog, room`.execute(kysely);

@@ -18,6 +18,13 @@ export function familyId(family: Family): string {
   return family.needs === null ? base : `${base}/${family.needs}`;
 }
 
+/** Reads what `familyId` wrote. */
+export function parseFamilyId(id: string): Family {
+  const [provider, model, packType, needs] = id.split('/');
+  if ((provider !== 'kling' && provider !== 'sandbox') || !model || !packType) throw new Error(`not a family: ${id}`);
+  return { provider, model, packType, needs: needs === 'legacy' || needs === 'standard' ? needs : null };
+}
+
 /** Makes sure that the family and the workspace's flow in it exist; remembers in this process what it has made. */
 export function createFlowRegistry(kysely: Kysely<Tables>): {
   ensure(family: Family, workspaceId: string): Promise<string>;

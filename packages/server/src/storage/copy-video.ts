@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { PassThrough, pipeline, type Readable } from 'node:stream';
 import type { BlobStore } from './blob-store.ts';
 import { DownloadError } from './download-error.ts';
 import type { RemoteFile } from './download.ts';
@@ -42,12 +42,19 @@ interface Source {
  *   or the signal's reason
  */
 export async function copyVideo(options: CopyVideoOptions): Promise<CopiedVideo> {
-  const { remote, spoolDirectory, signal } = options;
+  const { remote, signal } = options;
   signal.throwIfAborted();
-  if (remote.acceptsRanges && remote.size !== null) {
-    const { size } = remote;
-    return storeVideo({ size, read: remote.read, stream: remote.stream }, options);
+  try {
+    if (!remote.acceptsRanges || remote.size === null) return await copyThroughSpool(options);
+    return await storeVideo({ size: remote.size, read: remote.read, stream: remote.stream }, options);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   }
+}
+
+async function copyThroughSpool(options: CopyVideoOptions): Promise<CopiedVideo> {
+  const { remote, spoolDirectory, signal } = options;
   const spool = await openSpool(spoolDirectory);
   try {
     await spool.fill(await remote.stream(), { expectedBytes: remote.size, signal });
@@ -73,18 +80,21 @@ async function storeVideo(source: Source, options: CopyVideoOptions): Promise<Co
 }
 
 function concatenate(segments: readonly FaststartSegment[], source: Source): Readable {
+  const content = new PassThrough();
   let current: Readable | undefined;
   async function* pieces(): AsyncGenerator<Uint8Array> {
     for (const segment of segments) {
       if (segment.kind === 'bytes') yield segment.data;
       else {
         current = await source.stream(segment.start, segment.end);
+        if (content.destroyed) current.destroy();
         yield* current;
       }
     }
   }
-  const content = Readable.from(pieces(), { objectMode: false });
   // The generator may be waiting for a silent server; ending that wait is the only way to end the generator.
   content.once('close', () => current?.destroy());
+  // A failure reaches the reader of the content, which is destroyed with it.
+  pipeline(pieces, content, () => undefined);
   return content;
 }

@@ -59,6 +59,17 @@ describe('a guarded download', () => {
     await expect(file.read(0, 5)).rejects.toThrow(TypeError);
   });
 
+  it('takes a file of unknown length as a whole, even from a server with ranges', async () => {
+    const whole = serveFile(data, { ranges: false, length: false });
+    server.handler = (request, response) => {
+      if (request.headers.range === undefined) whole(request, response);
+      else response.writeHead(206, { 'content-range': 'bytes 0-0/*', etag: '"one"' }).end(data.subarray(0, 1));
+    };
+    const file = await open();
+    expect(file).toMatchObject({ size: null, acceptsRanges: false });
+    expect(await contentOf(file)).toEqual(data);
+  });
+
   it('sends nothing that says who asks', async () => {
     await open();
     expect(Object.keys(server.requests[0]!.headers).sort()).toEqual([

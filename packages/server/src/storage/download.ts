@@ -134,14 +134,10 @@ function look({ response, host }: Answer, maxBytes: number): Seen {
   const { statusCode, headers } = response;
   refuseFailure(response, host);
   const etag = single(headers['etag']) ?? null;
-  const acceptsRanges = statusCode === 206;
-  const length = acceptsRanges
-    ? /^bytes 0-0\/(\d+)$/.exec(single(headers['content-range']) ?? '')?.[1]
-    : single(headers['content-length']);
-  if (acceptsRanges && length === undefined) {
-    discard(response);
-    throw new DownloadError('unavailable', host, 'the server answered a range without saying of what.');
-  }
+  const total = /^bytes 0-0\/(\d+)$/.exec(single(headers['content-range']) ?? '')?.[1];
+  // A part of a file of unknown length ("bytes 0-0/*") is of no use; such a file is read as a whole.
+  const acceptsRanges = statusCode === 206 && total !== undefined;
+  const length = statusCode === 206 ? total : single(headers['content-length']);
   const size = length === undefined ? null : Number(length);
   if (size !== null && size > maxBytes) {
     discard(response);

@@ -52,8 +52,8 @@ export async function archive(
   const lease = holdLease(context, file, signal);
   try {
     const stored = await deps.copy(file.source_url, file.storage_key, lease.signal);
-    const posterKey = await deps.makePoster(file.storage_key, lease.signal);
-    await recordStored(context, file, stored, posterKey);
+    await recordStored(context, file, stored);
+    await addPoster(context, deps, file, lease.signal);
     return { result: 'done' };
   } catch (error) {
     if (signal.aborted) return await retryFile(context, file, 0, 'the worker is shutting down');
@@ -111,12 +111,19 @@ function holdLease(context: VideosContext, file: FileRow, outer: AbortSignal) {
   };
 }
 
-async function recordStored(
-  context: VideosContext,
-  file: FileRow,
-  stored: StoredVideo,
-  posterKey: string | null,
-): Promise<void> {
+/** After `completed`: nobody waits for a poster. */
+async function addPoster(context: VideosContext, deps: ArchiveDeps, file: FileRow, signal: AbortSignal): Promise<void> {
+  const posterKey = await deps.makePoster(file.storage_key, signal);
+  if (posterKey === null) return;
+  await context.database.kysely
+    .updateTable('files')
+    .set({ poster_key: posterKey })
+    .where('id', '=', file.id)
+    .where('state', '=', 'stored')
+    .execute();
+}
+
+async function recordStored(context: VideosContext, file: FileRow, stored: StoredVideo): Promise<void> {
   await inTransaction(context.database, async ({ trx, afterCommit }) => {
     const video = await lockVideo(trx, file.video_id);
     const row = await trx
@@ -130,7 +137,6 @@ async function recordStored(
         has_audio: stored.hasAudio,
         sha256: stored.sha256,
         etag: stored.etag,
-        poster_key: posterKey,
         stored_at: sql<Date>`dailies_now()`,
         source_url: null,
         lease_until: null,

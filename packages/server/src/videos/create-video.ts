@@ -95,7 +95,7 @@ async function quoteVideo(context: VideosContext, body: unknown, workspaceId: st
   const family = { provider: options.provider, model: request.model, packType, needs: valid.needs };
   const expectedMs = (await context.expectedOf(request)).p50Ms;
   const eta = await estimateStart(database.kysely, {
-    familyId: familyId(family),
+    family,
     workspaceId,
     videoId: null,
     priority: valid.extras.priority,

@@ -10,7 +10,7 @@ import { inTransaction, type TransactionContext } from '../db/transaction.ts';
 import { generationFor, toWire } from '../catalog/wire.ts';
 import { createId } from '../kernel/ids.ts';
 import type { Message } from '../queue/queue.ts';
-import type { Family } from '../scheduling/families.ts';
+import { parseFamilyId, type Family } from '../scheduling/families.ts';
 import { chooseFlow, startInFlow } from '../scheduling/flows.ts';
 import { freeSlot, takeSlot, type TakenSlot } from '../scheduling/slots.ts';
 import type { VideosContext } from './context.ts';
@@ -35,9 +35,9 @@ async function dispatchSome(
   { trx, afterCommit }: TransactionContext,
   familyId: string,
 ): Promise<number> {
-  const row = await trx.selectFrom('families').selectAll().where('id', '=', familyId).forUpdate().executeTakeFirst();
+  const row = await trx.selectFrom('families').select('id').where('id', '=', familyId).forUpdate().executeTakeFirst();
   if (!row) return 0;
-  const family: Family = { provider: row.provider, model: row.model, packType: row.pack_type, needs: row.needs };
+  const family = parseFamilyId(familyId);
   const messages: Message[] = [];
   while (messages.length < startsPerTransaction) {
     const attemptId = await startOne(context, trx, familyId, family);

@@ -5,6 +5,7 @@ import type { Tables } from '../db/tables.ts';
 import { NotFoundError } from '../kernel/errors.ts';
 import { credits } from '../kernel/money.ts';
 import { estimateStart } from '../scheduling/eta.ts';
+import { parseFamilyId } from '../scheduling/families.ts';
 import type { QueueEstimate, VideoFile, VideoRecord } from './videos.ts';
 import { isFinal } from './video.ts';
 
@@ -97,7 +98,7 @@ async function queueOf(kysely: Kysely<Tables>, row: VideoRow): Promise<QueueEsti
     };
   }
   const eta = await estimateStart(kysely, {
-    familyId: row.family_id,
+    family: parseFamilyId(row.family_id),
     workspaceId: row.workspace_id,
     videoId: row.id,
     priority: row.priority,

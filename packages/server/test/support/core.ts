@@ -63,7 +63,7 @@ export async function openCore(
     .onConflict((conflict) => conflict.doNothing())
     .execute();
   const limit = settings.limit == null ? null : credits(settings.limit);
-  await ensureBudget(database.kysely, testWorkspace, 'sandbox', { configured: limit, initial: limit });
+  await ensureBudget(database.kysely, testWorkspace, 'sandbox', limit);
   await registerAccount(database, {
     id: 'main',
     provider: 'sandbox',
@@ -80,6 +80,7 @@ export async function openCore(
     context,
     videos,
     budgets,
+    blobs,
     /** Families whose dispatch was asked for. */
     asked,
     async create(body: Record<string, unknown> = {}, idempotencyKey: string | null = null): Promise<string> {

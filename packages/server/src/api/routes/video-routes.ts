@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { textProblem } from '../../catalog/text.ts';
 import { InputError } from '../../kernel/errors.ts';
 import { videoStates } from '../../videos/video.ts';
 import { workspaceOf } from '../authenticate.ts';
@@ -14,14 +15,23 @@ import type { RouteContext, ZodApp } from './route-context.ts';
 const limitRule = '`limit` must be a whole number from 1 to 100.';
 const once = (name: string) => `\`${name}\` must be given once.`;
 
+/** Refuses what no stored text contains and no database takes. */
+function plainText(name: string, text: z.ZodString): z.ZodString {
+  return text.refine((value) => textProblem(value) === undefined, {
+    error: (issue) => `\`${name}\` ${textProblem(String(issue.input))}.`,
+  });
+}
+
 const listQuery = strictQuery({
   status: z
     .union([z.string(), z.array(z.string())])
     .optional()
     .meta({ description: `Only these states, separated by commas or repeated: ${videoStates.join(', ')}.` }),
-  model: z.string(once('model')).max(100, '`model` is too long.').optional().meta({ description: 'Id or alias.' }),
+  model: plainText('model', z.string(once('model')).max(100, '`model` is too long.'))
+    .optional()
+    .meta({ description: 'Id or alias.' }),
   metadata: z
-    .record(z.string(), z.string())
+    .record(z.string(), plainText('metadata', z.string()))
     .optional()
     .meta({ description: 'Only videos with all of these pairs: `metadata[key]=value` or `metadata.key=value`.' }),
   limit: z

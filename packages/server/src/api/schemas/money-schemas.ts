@@ -68,10 +68,10 @@ export const budgetBodySchema = z
           [
             z
               .number()
-              .min(0)
-              .max(1_000_000_000)
-              .refine((value) => /^\d+(?:\.\d{1,6})?$/.test(String(value))),
-            z.string().regex(/^\d{1,10}(?:\.\d{1,6})?$/),
+              .min(0, limitRule)
+              .max(1_000_000_000, limitRule)
+              .refine((value) => /^\d+(?:\.\d{1,6})?$/.test(String(value)), limitRule),
+            z.string().regex(/^\d{1,10}(?:\.\d{1,6})?$/, limitRule),
             z.null(),
           ],
           { error: limitRule },

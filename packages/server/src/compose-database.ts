@@ -1,0 +1,46 @@
+import { access } from 'node:fs/promises';
+import type { Config } from './config.ts';
+import { lockDataDirectory } from './db/data-directory-lock.ts';
+import { openDatabase, type Database } from './db/database.ts';
+import { migrate, requireSchema } from './db/migrate.ts';
+import { preparedTemplate } from './db/prepared.ts';
+import type { ReleaseStack } from './kernel/release-stack.ts';
+import type { Logger } from './monitoring/log.ts';
+
+/** Opens the database of record; `serve` brings the schema up to date, single roles refuse an older one by name. */
+export async function openPlatformDatabase(config: Config, log: Logger, stack: ReleaseStack): Promise<Database> {
+  const onError = (error: Error, while_: string) => log.error({ error, while: while_ }, 'the database failed');
+  if (config.database.driver === 'postgres') {
+    const database = await openDatabase({ ...config.database, onError });
+    stack.push('database', () => database.close());
+    if (config.role === 'serve') await migrate(database);
+    else await requireSchema(database);
+    return database;
+  }
+  const { directory } = config.database;
+  const lock = await lockDataDirectory(config.dataDirectory);
+  stack.push('data folder lock', () => lock.release());
+  const isNew = await access(directory).then(
+    () => false,
+    () => true,
+  );
+  const template = isNew ? await preparedTemplate() : null;
+  const database = await openDatabase({ driver: 'pglite', directory, template, onError });
+  stack.push('database', () => database.close());
+  await migrate(database);
+  if (lock.unclean) await lookBeforeSending(database, log);
+  return database;
+}
+
+/**
+ * The embedded engine never calls fsync: after a power loss a send mark may be missing. So after an unclean start every submit
+ * asks Kling first.
+ */
+async function lookBeforeSending(database: Database, log: Logger): Promise<void> {
+  const result = await database.kysely
+    .updateTable('attempts')
+    .set({ look_first: true })
+    .where('state', 'in', ['intended', 'sent', 'doubtful'])
+    .executeTakeFirst();
+  log.warn({ attempts: Number(result.numUpdatedRows) }, 'the last server did not stop cleanly: submits look up first');
+}
