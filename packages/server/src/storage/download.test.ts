@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DownloadError, type DownloadFailure } from './download-error.ts';
 import { createGuardedLookup } from './download-policy.ts';
@@ -155,6 +156,17 @@ describe('a file that changes or breaks', () => {
     expect(await reasonOf(contentOf(file))).toBe('unavailable');
     server.handler = () => undefined;
     expect(await reasonOf(open())).toBe('unavailable');
+  });
+
+  it('keeps its failure for a reader who comes late', async () => {
+    const file = await open();
+    server.handler = serveFile(data, {
+      write: (response, body) => void response.write(body.subarray(0, 1000), () => response.destroy()),
+    });
+    const stream = await file.stream();
+    while (!stream.errored) await setImmediate();
+    await setImmediate();
+    expect(await reasonOf(stream.toArray())).toBe('incomplete');
   });
 
   it('is not taken in an encoding that hides its length', async () => {

@@ -95,7 +95,16 @@ describe('the file system store', () => {
     const folder = join(directory, 'vid_1');
     let arrived = 0;
     const remover = (async () => {
-      while (arrived < 200) await rmdir(folder).catch(() => setImmediate());
+      for (let removed = -1; arrived < 200;) {
+        const gone =
+          removed < arrived &&
+          (await rmdir(folder).then(
+            () => true,
+            () => false,
+          ));
+        if (gone) removed = arrived;
+        else await setImmediate();
+      }
     })();
     for (; arrived < 200; arrived++) {
       await writeFile(join(directory, 'upload'), 'x');

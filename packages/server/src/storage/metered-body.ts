@@ -30,6 +30,8 @@ export function meterBody(
       done(expected === null || seen === expected ? null : ended());
     },
   });
+  // A failure before the reader has begun is kept for it, and must not end the process meanwhile.
+  meter.on('error', () => undefined);
   body.once('error', (error: Error) => {
     if (signal.aborted) meter.destroy(signal.reason instanceof Error ? signal.reason : error);
     else if ('code' in error && error.code === 'UND_ERR_BODY_TIMEOUT') {
