@@ -104,8 +104,8 @@ async function take(context: VideosContext, attempt: ClaimedAttempt, answer: Loo
   if (answer?.kind !== 'found') {
     const why = answer?.kind === 'unknown' ? answer.failure.message : (answer?.kind ?? 'no answer');
     context.log('warn', 'A running task could not be seen', { attemptId: attempt.id, why });
-    await lookAgain(context, attempt, strangeMs(context, attempt), null);
-    return;
+    if (isOverdue(context, attempt)) return abandon(context, attempt);
+    return lookAgain(context, attempt, strangeMs(context, attempt), null);
   }
   const { report } = answer;
   const result = await settle(context, attempt, report);
@@ -115,7 +115,7 @@ async function take(context: VideosContext, attempt: ClaimedAttempt, answer: Loo
     return;
   }
   if (attempt.state === 'abandoned') return lookAgain(context, attempt, abandonedLookMs, report.statusWord);
-  if (attempt.age_ms > context.options.abandonAfterMs) return abandon(context, attempt);
+  if (isOverdue(context, attempt)) return abandon(context, attempt);
   if (result === 'strange') return lookAgain(context, attempt, strangeMs(context, attempt), report.statusWord);
   const asked = await context.database.kysely
     .selectFrom('videos')
@@ -124,6 +124,10 @@ async function take(context: VideosContext, attempt: ClaimedAttempt, answer: Loo
     .executeTakeFirstOrThrow();
   const expected = await context.expectedOf(storedRequest(asked));
   await lookAgain(context, attempt, nextLookMs(context, expected, attempt.age_ms), report.statusWord);
+}
+
+function isOverdue(context: VideosContext, attempt: ClaimedAttempt): boolean {
+  return attempt.state === 'accepted' && attempt.age_ms > context.options.abandonAfterMs;
 }
 
 function strangeMs(context: VideosContext, attempt: AttemptRow): number {
