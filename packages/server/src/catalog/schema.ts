@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { isLoopbackHost } from '../kernel/loopback.ts';
 import { countCharacters, isBlank, textProblem } from './text.ts';
 
 /** Longest prompt of any model; what each model takes is checked with its row. */
@@ -142,16 +143,12 @@ const webhookUrl = z.string({ error: `${webhookRule}.` }).superRefine(
   checking((value) => {
     if (!URL.canParse(value)) return `${webhookRule}; this is no URL.`;
     const { protocol, hostname, username, password } = new URL(value);
-    if (protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname))) return `${webhookRule}.`;
+    if (protocol !== 'https:' && !(protocol === 'http:' && isLoopbackHost(hostname))) return `${webhookRule}.`;
     if (username || password)
       return '`webhook_url` must not carry a user name or password: deliveries are signed instead.';
     return value.length > urlCharactersMax ? `\`webhook_url\` may have ${urlCharactersMax} characters.` : undefined;
   }),
 );
-
-function isLoopback(hostname: string): boolean {
-  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
-}
 
 /**
  * The body of `POST /api/videos`: shape and ranges that hold for every model. A field that is null counts as left out.

@@ -1,7 +1,7 @@
 import { isIP, type LookupFunction } from 'node:net';
-import { asError } from '../kernel/errors.ts';
+import { createGuardedLookup, type ResolvedAddress } from '../kernel/guarded-lookup.ts';
+import { isPublicAddress } from '../kernel/public-address.ts';
 import { DownloadError } from './download-error.ts';
-import { isPublicAddress } from './public-address.ts';
 
 /** Where downloads may go and how much they may take. */
 export interface DownloadPolicy {
@@ -18,11 +18,6 @@ export interface DownloadPolicy {
   readonly connectTimeoutMs: number;
   /** Longest silence, before the headers and between two pieces of a body. */
   readonly idleTimeoutMs: number;
-}
-
-export interface ResolvedAddress {
-  readonly address: string;
-  readonly family: number;
 }
 
 /** A host that may be asked, and whether its addresses are exempt from checking. */
@@ -60,34 +55,14 @@ function matchesHost(allowed: string, host: string): boolean {
   return allowed.startsWith('.') ? host.endsWith(allowed) && host.length > allowed.length : host === allowed;
 }
 
-/**
- * A lookup for sockets that lets a connection be made only to addresses which were checked: the socket gets the checked
- * list itself and asks nobody again, so a name that changes its mind between check and connect (DNS rebinding) gains
- * nothing. One address that is not public refuses the whole name.
- */
-export function createGuardedLookup(resolve: (host: string) => Promise<readonly ResolvedAddress[]>): LookupFunction {
-  async function check(host: string): Promise<readonly ResolvedAddress[]> {
-    const addresses = await resolve(host);
-    if (addresses.length === 0) throw new DownloadError('unavailable', host, 'the name has no address.');
-    if (!addresses.every(({ address }) => isPublicAddress(address))) {
-      throw new DownloadError('refused_by_policy', host, 'the name leads to an address that is not public.');
-    }
-    return addresses;
-  }
-  return (host, options, callback) => {
-    check(host).then(
-      (addresses) => {
-        const wanted = addresses.filter(({ family }) => !options.family || family === familyNumber(options.family));
-        const [first] = wanted;
-        if (!first) callback(new DownloadError('unavailable', host, 'the name has no address of this kind.'), '');
-        else if (options.all) callback(null, [...wanted]);
-        else callback(null, first.address, first.family);
-      },
-      (error: unknown) => callback(asError(error), ''),
-    );
-  };
-}
-
-function familyNumber(family: number | 'IPv4' | 'IPv6'): number {
-  return family === 'IPv4' ? 4 : family === 'IPv6' ? 6 : family;
+/** A lookup for sockets of hosts that are not trusted: public addresses only, and what it refuses is a DownloadError. */
+export function createDownloadLookup(resolve: (host: string) => Promise<readonly ResolvedAddress[]>): LookupFunction {
+  return createGuardedLookup({
+    resolve,
+    accepts: isPublicAddress,
+    error: (kind, host) =>
+      kind === 'refused'
+        ? new DownloadError('refused_by_policy', host, 'the name leads to an address that is not public.')
+        : new DownloadError('unavailable', host, 'the name has no address of this kind.'),
+  });
 }

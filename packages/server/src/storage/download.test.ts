@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DownloadError, type DownloadFailure } from './download-error.ts';
-import { createGuardedLookup } from './download-policy.ts';
+import { createDownloadLookup } from './download-policy.ts';
 import type { Downloader, RemoteFile } from './download.ts';
 import { createTestDownloader, serveFile, startFileServer, type FileServer } from './file-server.testing.ts';
 
@@ -204,7 +204,7 @@ describe('aborting', () => {
       },
     });
     (await file.stream()).destroy();
-    await closed;
+    await expect(closed).resolves.toBeUndefined();
   });
 });
 
@@ -270,7 +270,7 @@ describe('where a download may go', () => {
       { address: '2606:4700::1111', family: 6 },
     ];
     let asked = 0;
-    const lookup = createGuardedLookup(() =>
+    const lookup = createDownloadLookup(() =>
       Promise.resolve(asked++ === 0 ? answers : [{ address: '127.0.0.1', family: 4 }]),
     );
     const all = await new Promise((resolve) => lookup('x', { all: true }, (...results) => resolve(results)));

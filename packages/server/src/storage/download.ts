@@ -7,9 +7,10 @@
 import { lookup } from 'node:dns/promises';
 import type { Readable } from 'node:stream';
 import { Agent, request, type Dispatcher } from 'undici';
+import type { ResolvedAddress } from '../kernel/guarded-lookup.ts';
 import type { ByteRange } from './blob-store.ts';
 import { DownloadError } from './download-error.ts';
-import { checkTarget, createGuardedLookup, type DownloadPolicy, type ResolvedAddress } from './download-policy.ts';
+import { checkTarget, createDownloadLookup, type DownloadPolicy } from './download-policy.ts';
 import { meterBody } from './metered-body.ts';
 
 export type { DownloadPolicy } from './download-policy.ts';
@@ -23,12 +24,12 @@ export interface RemoteFile {
   /** Host of the address it was asked for at, for messages. */
   readonly host: string;
   /** The bytes from `start` to `end`, both included, in memory: for small pieces. Needs `acceptsRanges`. */
-  read(start: number, end: number): Promise<Uint8Array>;
+  readonly read: (start: number, end: number) => Promise<Uint8Array>;
   /**
    * The whole file, or the bytes from `start` to `end`, both included (needs `acceptsRanges`). It errors with a
    * DownloadError unless exactly the announced bytes came. Destroy it when it is not read to its end.
    */
-  stream(start?: number, end?: number): Promise<Readable>;
+  readonly stream: (start?: number, end?: number) => Promise<Readable>;
 }
 
 export interface Downloader {
@@ -50,7 +51,7 @@ export function createDownloader(
   const timeouts = { headersTimeout: policy.idleTimeoutMs, bodyTimeout: policy.idleTimeoutMs };
   const guarded = new Agent({
     ...timeouts,
-    connect: { timeout: policy.connectTimeoutMs, lookup: createGuardedLookup(resolve) },
+    connect: { timeout: policy.connectTimeoutMs, lookup: createDownloadLookup(resolve) },
   });
   const direct = new Agent({ ...timeouts, connect: { timeout: policy.connectTimeoutMs } });
 
