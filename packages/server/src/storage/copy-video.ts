@@ -30,8 +30,8 @@ export interface CopiedVideo {
 /** What both ways of copying read from; both ends of a range are included. */
 interface Source {
   readonly size: number;
-  read(start: number, end: number): Promise<Uint8Array>;
-  stream(start: number, end: number): Promise<Readable>;
+  readonly read: (start: number, end: number) => Promise<Uint8Array>;
+  readonly stream: (start: number, end: number) => Promise<Readable>;
 }
 
 /**

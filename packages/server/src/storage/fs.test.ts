@@ -112,6 +112,7 @@ describe('the file system store', () => {
       await rm(join(folder, 'file'));
     }
     await remover;
+    expect(arrived).toBe(200);
   });
 });
 

@@ -12,7 +12,7 @@ export async function renameInto(from: string, to: string): Promise<void> {
     try {
       return await rename(from, to);
     } catch (error) {
-      if (!hasCode(error, 'ENOENT') || tries >= 100) throw error;
+      if (!hasCode(error, 'ENOENT') || tries >= 8) throw error;
     }
   }
 }

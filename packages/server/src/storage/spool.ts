@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { addAbortSignal, Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { fileSystemError } from './fs-error.ts';
 import { StorageError } from './storage-error.ts';
 
@@ -23,8 +23,8 @@ export interface Spool {
   /** Random reads of what was taken, both ends included. */
   source(): {
     readonly size: number;
-    read(start: number, end: number): Promise<Uint8Array>;
-    stream(start: number, end: number): Promise<Readable>;
+    readonly read: (start: number, end: number) => Promise<Uint8Array>;
+    readonly stream: (start: number, end: number) => Promise<Readable>;
   };
   close(): Promise<void>;
 }
