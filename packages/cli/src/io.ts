@@ -18,7 +18,7 @@ export interface Io {
 
 export interface Output {
   readonly isTTY: boolean;
-  /** Width in characters; 80 where it is unknown. */
+  /** Width in characters; infinite where nothing wraps (files, pipes). */
   readonly columns: number;
   write(text: string): void;
 }

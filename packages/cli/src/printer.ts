@@ -6,7 +6,7 @@ import { cut } from './render/width.ts';
 export interface Printer {
   /** For people; silent with --json, so that standard output stays one JSON document. */
   line(text?: string): void;
-  /** For machines; silent without --json. One line per value. */
+  /** For machines; silent without --json. One line per value, except that a person at a terminal gets it indented. */
   json(value: unknown): void;
   /** On standard error. */
   error(text: string): void;
@@ -37,7 +37,7 @@ export function createPrinter(io: Pick<Io, 'stdout' | 'stderr'>, asJson: boolean
       if (!asJson) write(stdout, printable(text));
     },
     json: (value) => {
-      if (asJson) write(stdout, printableJson(value));
+      if (asJson) write(stdout, printableJson(value, stdout.isTTY ? 2 : undefined));
     },
     error: (text) => {
       write(stderr, text.split('\n').map(printable).join('\n'));

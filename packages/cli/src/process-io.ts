@@ -48,7 +48,7 @@ function output(stream: WriteStream): Output {
       return stream.isTTY;
     },
     get columns() {
-      return stream.columns || 80;
+      return stream.isTTY ? stream.columns || 80 : Infinity; // a terminal may not know its width
     },
     write: (text) => void stream.write(text),
   };

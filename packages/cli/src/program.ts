@@ -46,8 +46,8 @@ export async function runCli(args: readonly string[], io: Io): Promise<ExitCode>
       writeErr: (text) => {
         if (!wantsJson) io.stderr.write(text.split('\n').map(printable).join('\n'));
       },
-      getOutHelpWidth: () => io.stdout.columns,
-      getErrHelpWidth: () => io.stderr.columns,
+      getOutHelpWidth: () => Math.min(100, io.stdout.columns),
+      getErrHelpWidth: () => Math.min(100, io.stderr.columns),
     })
     .showHelpAfterError('(--help says more)')
     .addHelpText('after', `\n${connectionHelp}\n\n${exitCodeHelp}`)

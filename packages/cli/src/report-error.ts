@@ -16,7 +16,7 @@ export function reportError(error: unknown, url: string | undefined, printer: Pr
     const facts = error instanceof DailiesError ? factsOf(error) : {};
     printer.errorJson({ error: { code: report.code, message: report.message, ...facts, exit_code: report.exitCode } });
   } else {
-    printer.error([`dailies: ${report.message}`, ...details(error)].join('\n'));
+    printer.error([`dailies: ${headline(error, report)}`, ...details(error)].join('\n'));
   }
   return report.exitCode;
 }
@@ -57,20 +57,18 @@ function exitCodeOf(error: DailiesError): ExitCode {
   }
 }
 
+/** The message of a refusal with several mistakes repeats them all, and they follow one by one. */
+function headline(error: unknown, { message }: Report): string {
+  if (!(error instanceof DailiesError) || error.errors.length < 2) return message;
+  return `${typeof error.problem['title'] === 'string' ? error.problem['title'] : 'The request is not valid'}:`;
+}
+
 function details(error: unknown): string[] {
   if (!(error instanceof DailiesError)) return [];
-  const mistakes = error.errors.map(({ pointer, detail }) => `  ${pointer}: ${detail}`);
-  const hint =
-    error.status === 401
-      ? ['  Give the key with DAILIES_API_KEY or --api-key; a local server writes it to .dailies/api-key.']
-      : [];
-  const help =
-    error.status !== null && error.status >= 500 && error.requestId ? [`  request id ${error.requestId}`] : [];
-  return [
-    ...(mistakes.length > 1 || !mistakes.every((line) => line.includes(error.message)) ? mistakes : []),
-    ...hint,
-    ...help,
-  ];
+  const mistakes = error.errors.length < 2 ? [] : error.errors.map(({ pointer, detail }) => `  ${pointer}: ${detail}`);
+  const hint = error.status === 401 ? ['  Give the key with DAILIES_API_KEY or --api-key.'] : [];
+  const report = error.status !== null && error.status >= 500 && error.requestId !== null;
+  return [...mistakes, ...hint, ...(report ? [`  request id ${error.requestId}`] : [])];
 }
 
 function factsOf(error: DailiesError): Record<string, unknown> {

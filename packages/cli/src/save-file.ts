@@ -23,13 +23,13 @@ export async function targetFile(output: string | undefined, video: Pick<Video, 
 }
 
 /**
- * Writes the video's file, whole or not at all: bytes go to a hidden part file beside it, which is kept when the work is
+ * Writes a completed video's file, whole or not at all: bytes go to a hidden part file beside it, which is kept when the work is
  * interrupted and gone on with next time. The file appears under its name once its SHA-256 is the published one.
  * @throws DailiesError, or CommandError `download_damaged` when even a fresh download does not match
  */
 export async function saveFile(dailies: Dailies, video: Video, target: string, options: SaveOptions): Promise<void> {
   const { file } = video;
-  if (!file) throw new CommandError('content_not_ready', `${video.id} has no file.`, exitCodes.failed);
+  if (!file) throw new CommandError('content_deleted', `${video.id} has no file: it was deleted.`, exitCodes.failed);
   await mkdir(dirname(target), { recursive: true });
   // Named after the content: a part of another file can never be gone on with.
   const part = join(dirname(target), `.${basename(target)}.${file.sha256.slice(0, 12)}.part`);

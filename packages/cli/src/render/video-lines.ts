@@ -41,7 +41,7 @@ function moneyWords(receipt: Receipt): string {
 
 function fileWords(file: NonNullable<Video['file']>): string {
   const picture = file.width === null || file.height === null ? [] : [`${String(file.width)} x ${String(file.height)}`];
-  const seconds = file.seconds === null ? [] : [`${String(file.seconds)} s`];
+  const seconds = file.seconds === null ? [] : [`${String(Math.round(file.seconds * 100) / 100)} s`];
   return [size(file.bytes), ...seconds, ...picture, `sha256 ${file.sha256}`].join(', ');
 }
 
