@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { createId } from '../kernel/ids.ts';
 import type { ApiDeps } from './api-deps.ts';
 
@@ -24,22 +24,29 @@ export function logRequests(app: FastifyInstance, log: ApiDeps['log']): void {
   app.decorateRequest('videoId', null);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    // Fastify tells of answers that were sent whole; this, of those whose reader went away.
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) write(log, request, reply, { aborted: true });
+    });
   });
-  app.addHook('onResponse', async (request, reply) => {
-    const cause = request.failure?.cause;
-    const event = {
-      requestId: request.id,
-      method: request.method,
-      route: request.routeOptions.url ?? null,
-      status: reply.statusCode,
-      durationMs: Math.round(reply.elapsedTime * 10) / 10,
-      workspaceId: request.principal?.workspaceId ?? null,
-      keyId: request.principal?.keyId ?? null,
-      videoId: request.videoId,
-      code: request.failure?.code ?? null,
-      ...(cause === undefined ? {} : { err: cause }),
-    };
-    if (reply.statusCode >= 500) log.error(event, 'request');
-    else log.info(event, 'request');
-  });
+  app.addHook('onResponse', async (request, reply) => write(log, request, reply, {}));
+}
+
+function write(log: ApiDeps['log'], request: FastifyRequest, reply: FastifyReply, more: { aborted?: true }): void {
+  const cause = request.failure?.cause;
+  const event = {
+    requestId: request.id,
+    method: request.method,
+    route: request.routeOptions.url ?? null,
+    status: reply.statusCode,
+    durationMs: Math.round(reply.elapsedTime * 10) / 10,
+    workspaceId: request.principal?.workspaceId ?? null,
+    keyId: request.principal?.keyId ?? null,
+    videoId: request.videoId,
+    code: request.failure?.code ?? null,
+    ...(cause === undefined ? {} : { err: cause }),
+    ...more,
+  };
+  if (reply.statusCode >= 500) log.error(event, 'request');
+  else log.info(event, 'request');
 }

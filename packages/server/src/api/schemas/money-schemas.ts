@@ -68,9 +68,8 @@ export const budgetBodySchema = z
           [
             z
               .number()
-              .min(0, limitRule)
-              .max(1_000_000_000, limitRule)
-              .refine((value) => /^\d+(?:\.\d{1,6})?$/.test(String(value)), limitRule),
+              .refine((value) => /^\d{1,10}(?:\.\d{1,6})?$/.test(String(value)), limitRule)
+              .meta({ minimum: 0 }),
             z.string().regex(/^\d{1,10}(?:\.\d{1,6})?$/, limitRule),
             z.null(),
           ],
