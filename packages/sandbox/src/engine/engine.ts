@@ -116,9 +116,9 @@ export function createEngine(parts: EngineParts): Engine {
         prompt: order.prompt,
         externalId: order.externalId,
       };
+      if (price(order) > unpromisedMilliUnits(state, account)) throw new Refusal(1102);
       const refusal = faults.drawRefusal(subject);
       if (refusal) throwRefusal(refusal);
-      if (price(order) > unpromisedMilliUnits(state, account)) throw new Refusal(1102);
       const pool = state.pools.get(poolKey(account.id, order.version));
       if (pool && pool.inFlight >= account.slots) throw new Refusal(1303);
       return { task: start(account, order, subject), repeated: false };
@@ -143,7 +143,7 @@ function findRepeated(state: State, accountId: string, externalId: string | unde
 }
 
 /** Units that neither an ended nor a running task has used. */
-export function unpromisedMilliUnits(state: State, account: AccountSettings): number {
+function unpromisedMilliUnits(state: State, account: AccountSettings): number {
   const used = (state.deductedMilliUnits.get(account.id) ?? 0) + (state.reservedMilliUnits.get(account.id) ?? 0);
   return account.units * 1000 - used;
 }
