@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
 import { Secret } from '../kernel/secret.ts';
-import { isWebhookSecret, verifyWebhookSignature } from './webhook-signature.ts';
+import { isWebhookSecret } from '../kernel/standard-webhooks.ts';
+import { verifyWebhookSignature } from './webhook-signature.ts';
 import type { SignedWebhook } from './webhook-signature.ts';
 
 // The example that Kling publishes.
