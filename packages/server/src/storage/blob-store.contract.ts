@@ -35,7 +35,6 @@ export function blobStoreContract(
     function rule(title: string, test: () => Promise<void>): void {
       known.add(title);
       const skip = skips.find((candidate) => candidate.test === title);
-      // oxlint-disable-next-line vitest/no-disabled-tests, vitest/valid-title, vitest/expect-expect -- the rules below assert, under their own titles
       const declare = it.skipIf(skip !== undefined);
       declare(skip ? `${title} (${skip.reason})` : title, test);
     }

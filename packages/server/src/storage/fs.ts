@@ -158,7 +158,7 @@ async function writeAll(handle: FileHandle, data: Buffer): Promise<void> {
 
 async function readBack(handle: FileHandle): Promise<string> {
   const hash = createHash('sha256');
-  const buffer = Buffer.allocUnsafe(256 * 1024);
+  const buffer = Buffer.allocUnsafe(64 * 1024);
   try {
     for (let position = 0; ;) {
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
