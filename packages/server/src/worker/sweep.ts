@@ -1,8 +1,8 @@
 /**
  * The safety net: whatever is due in the database and is in nobody's hands is published again, so that an engine may lose
- * everything (protocols: recovery). The first publish comes with the move itself; this one only repairs.
+ * everything (protocols: recovery). The first publish of an attempt or a file comes with the move itself.
  */
-import { sql, type Kysely } from 'kysely';
+import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { Tables } from '../db/tables.ts';
 import type { Message, MessageKind, Queue } from '../queue/queue.ts';
 
@@ -12,24 +12,42 @@ const sources = { attempts: 'submit', files: 'archive', deliveries: 'notify' } a
   MessageKind
 >;
 
+type Table = keyof typeof sources;
+
 /** @param republishAfterMs since the last publish of a row, doubled for each one before. @returns messages published */
 export async function republishDue(kysely: Kysely<Tables>, queue: Queue, republishAfterMs: number): Promise<number> {
+  const unheard = sql<boolean>`(published_at is null or published_at
+    <= dailies_now() - ${republishAfterMs} * power(2, least(publishes, 6)) * interval '1 millisecond')`;
   let published = 0;
-  for (const [table, kind] of Object.entries(sources)) {
-    const { rows } = await sql<{ id: string }>`
-      update ${sql.table(table)} set published_at = dailies_now(), publishes = publishes + 1
-      where id in (
-        select id from ${sql.table(table)}
-        where due_at <= dailies_now() and (lease_until is null or lease_until <= dailies_now())
-          and (published_at is null or published_at
-            <= dailies_now() - ${republishAfterMs} * power(2, least(publishes, 6)) * interval '1 millisecond')
-        order by due_at limit ${rowsAtOnce} for update skip locked)
-      returning id`.execute(kysely);
-    const messages: Message[] = rows.map((row) => ({ kind, id: row.id }));
-    if (messages.length > 0) await queue.publish(messages);
-    published += messages.length;
-  }
+  // Keys of a closed record.
+  for (const table of Object.keys(sources) as Table[]) published += await publishRows(kysely, queue, table, unheard);
   return published;
+}
+
+/**
+ * The first publish of deliveries: a final state has many causes in every role, so it is looked for here, often and cheaply,
+ * instead of being published by each of them. @returns messages published
+ */
+export async function publishNewDeliveries(kysely: Kysely<Tables>, queue: Queue): Promise<number> {
+  return publishRows(kysely, queue, 'deliveries', sql<boolean>`published_at is null`);
+}
+
+async function publishRows(
+  kysely: Kysely<Tables>,
+  queue: Queue,
+  table: Table,
+  condition: RawBuilder<boolean>,
+): Promise<number> {
+  const { rows } = await sql<{ id: string }>`
+    update ${sql.table(table)} set published_at = dailies_now(), publishes = publishes + 1
+    where id in (
+      select id from ${sql.table(table)}
+      where due_at <= dailies_now() and (lease_until is null or lease_until <= dailies_now()) and ${condition}
+      order by due_at limit ${rowsAtOnce} for update skip locked)
+    returning id`.execute(kysely);
+  const messages: Message[] = rows.map((row) => ({ kind: sources[table], id: row.id }));
+  if (messages.length > 0) await queue.publish(messages);
+  return messages.length;
 }
 
 /** Milliseconds until the next row of any kind is due for its first publish; null when none waits for its time. */

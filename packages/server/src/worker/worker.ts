@@ -11,7 +11,7 @@ import { expireQueued } from '../videos/end-video.ts';
 import { listDueAccounts, lookAtAccount, nextLookInMs } from '../videos/look.ts';
 import { submit } from '../videos/submit.ts';
 import { startLoop, type Loop } from './loop.ts';
-import { nextDueInMs, republishDue } from './sweep.ts';
+import { nextDueInMs, publishNewDeliveries, republishDue } from './sweep.ts';
 
 export interface WorkerOptions {
   /** Messages of each kind that this process handles at once. */
@@ -38,6 +38,8 @@ export interface Worker {
 
 const idempotencyKeptMs = 24 * 60 * 60_000;
 const housekeepingMs = 60_000;
+/** Half of what may pass between a final state and its webhook. */
+const deliveryIntervalMs = 500;
 
 export async function startWorker(context: VideosContext, deps: WorkerDeps, options: WorkerOptions): Promise<Worker> {
   const { kysely } = context.database;
@@ -52,6 +54,10 @@ export async function startWorker(context: VideosContext, deps: WorkerDeps, opti
     await expireQueued(context);
     return clamp(await nextDueInMs(kysely), options.sweepIntervalMs);
   }, failed('Sweeping'));
+  const deliveryTimer = startLoop(async () => {
+    await publishNewDeliveries(kysely, deps.queue);
+    return deliveryIntervalMs;
+  }, failed('Publishing deliveries'));
   const dispatchTimer = startLoop(async () => {
     context.requestDispatch(await listWaitingFamilies(kysely));
     return options.dispatchIntervalMs;
@@ -60,7 +66,7 @@ export async function startWorker(context: VideosContext, deps: WorkerDeps, opti
     await keepHouse(context);
     return housekeepingMs;
   }, failed('Housekeeping'));
-  const loops: Loop[] = [poller, sweeper, dispatchTimer, housekeeper];
+  const loops: Loop[] = [poller, sweeper, deliveryTimer, dispatchTimer, housekeeper];
   const consumers = await consumeAll(context, deps, options, poller);
   return {
     wakePoller: () => poller.wake(),
