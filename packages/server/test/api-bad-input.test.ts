@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Tables } from '../src/db/tables.ts';
 import { openApi, type TestApi } from './support/api.ts';
@@ -53,6 +54,11 @@ const refusals: readonly [name: string, request: object, refusal: Refusal][] = [
   ['not an object', post([1]), invalid('', /object/)],
   ['no body', post('', { headers: {} }), invalid('', /object/)],
   ['malformed JSON', post('{"prompt": fox}'), { status: 400, code: 'malformed_json', says: /line 1, column 12/ }],
+  [
+    'a body in another encoding',
+    post('', { payload: Buffer.from('{"prompt": "caf\xe9"}', 'latin1') }),
+    { status: 400, code: 'malformed_json', says: /UTF-8/ },
+  ],
   ['an empty body', post(''), { status: 400, code: 'malformed_json', says: /empty/ }],
   [
     'a wrong content type',
@@ -175,6 +181,22 @@ test('a bug answers 500 without a word about its cause, and logs it under the re
   expect(answer.body).not.toMatch(/ledger|relation|select|insert/i);
   expect(broken.lines.find((line) => line.includes('"requestId":"trace-7"'))).toMatch(/ledger_entries/);
   await broken.close();
+});
+
+test('what is no HTTP, or too much of it, is answered as a problem too', async () => {
+  const address = new URL(await api.listen());
+  const send = (text: string) =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect(Number(address.port), address.hostname, () => socket.end(text));
+      let answer = '';
+      socket.on('data', (chunk) => (answer += String(chunk)));
+      socket.on('end', () => resolve(answer)).on('error', reject);
+    });
+  expect(await send('GARBAGE\r\n\r\n')).toMatch(
+    /^HTTP\/1.1 400 .*application\/problem\+json.*"code":"invalid_request"/s,
+  );
+  const large = `GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: ${'x'.repeat(20_000)}\r\n\r\n`;
+  expect(await send(large)).toMatch(/^HTTP\/1.1 431 .*"detail":"The headers are too large\."/s);
 });
 
 test('a request id that could harm logs or headers is replaced', async () => {

@@ -114,7 +114,7 @@ test('a link works for its file and its time only, and wrong links all get the s
   const query = new URL(good, publicUrl).searchParams;
   query.set('expires', String(Number(query.get('expires')) + 1));
   const wrong = [
-    `${path}?${query}`,
+    `${path}?${query.toString()}`,
     `${good.slice(0, -2)}xx`,
     good.replace(id, other),
     good.replace(id, `vid_${'0'.repeat(26)}`),

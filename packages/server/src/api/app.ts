@@ -4,7 +4,7 @@ import type { ApiDeps } from './api-deps.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createContentLinks } from './content-links.ts';
 import { createClientErrorHandler, createErrorHandler, setNotFoundHandler } from './errors.ts';
-import { parseJsonBody } from './json-body.ts';
+import { decodeBody, parseJsonBody } from './json-body.ts';
 import { createInputError } from './mistakes.ts';
 import { collectSchemas } from './openapi.ts';
 import { parseQueryString } from './query-string.ts';
@@ -68,11 +68,11 @@ export function createApp(deps: ApiDeps): FastifyInstance {
 
 function readOnlyJson(app: ZodApp): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {
       // Many clients name the type also where they send nothing.
       const absent = body.length === 0 && request.routeOptions.schema?.body === undefined;
-      done(null, absent ? undefined : parseJsonBody(String(body)));
+      done(null, absent ? undefined : parseJsonBody(decodeBody(Buffer.from(body))));
     } catch (error) {
       done(error as Error); // parseJsonBody throws AppError only
     }

@@ -2,6 +2,19 @@ import { AppError } from '../kernel/errors.ts';
 import { findJsonError } from './json-error.ts';
 
 /**
+ * Reads the bytes of a body as UTF-8, without a byte order mark.
+ * @throws AppError `malformed_json`: a wrong encoding would otherwise become wrong words in a paid video
+ */
+export function decodeBody(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    const detail = 'The body is not valid UTF-8; encode it as UTF-8.';
+    throw new AppError('malformed_json', detail, { data: { errors: [{ pointer: '', detail }] }, cause: error });
+  }
+}
+
+/**
  * Reads a JSON body.
  * @throws AppError `malformed_json`, naming line and column where reading stopped
  */
