@@ -98,7 +98,7 @@ test('every mistake is reported at once, by name, and without the value of a sec
     REDIS_URL: 'redis://x',
     CDN_KEY_ID: 'x',
   });
-  const names = lines.map((line) => line.split(' ')[0]).toSorted();
+  const names = lines.map((line) => String(line.split(' ')[0])).toSorted();
   expect(names).toEqual([
     'BUDGET_CREDITS',
     'CDN_KEY_ID',

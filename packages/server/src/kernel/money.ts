@@ -30,7 +30,7 @@ export function addCredits(...amounts: readonly Credits[]): Credits {
 }
 
 export function negateCredits(amount: Credits): Credits {
-  return -amount as Credits; // closed under negation
+  return (0n - amount) as Credits; // closed under negation
 }
 
 /** An amount times a whole number (seconds, clips). */

@@ -60,6 +60,7 @@ for (const { name, open } of databases) {
       }
       await consumer.stop(1_000);
       const median = times.toSorted((a, b) => a - b)[20]!;
+      // oxlint-disable-next-line no-console -- a measurement, shown when asked for
       if (process.env['SHOW_TIMES']) console.log(`${name}: publish to handler p50 ${median.toFixed(1)} ms`);
       expect(median).toBeLessThan(200);
     });

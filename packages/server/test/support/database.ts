@@ -31,7 +31,11 @@ export async function openPostgresTestDatabase(url: string): Promise<Database> {
   if (!templateName) await migrate(database);
   let closing: Promise<void> | undefined;
   async function closeOnce(): Promise<void> {
-    await database.close().finally(() => administer(url, `drop database if exists ${name} with (force)`));
+    try {
+      await database.close();
+    } finally {
+      await administer(url, `drop database if exists ${name} with (force)`);
+    }
   }
   return { ...database, close: () => (closing ??= closeOnce()) };
 }
@@ -65,7 +69,11 @@ export async function createTemplateDatabase(url: string): Promise<{ name: strin
     url: new Secret(databaseUrl(url, name)),
     maxConnections: 2,
   });
-  await migrate(database).finally(() => database.close());
+  try {
+    await migrate(database);
+  } finally {
+    await database.close();
+  }
   return { name, drop: () => administer(url, `drop database if exists ${name} with (force)`) };
 }
 

@@ -1,0 +1,43 @@
+import { globSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+interface Manifest {
+  readonly version?: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+  readonly allowScripts?: Readonly<Record<string, boolean>>;
+}
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { resolved?: string; link?: boolean; hasInstallScript?: boolean }>>;
+}
+
+function read<T>(file: string): T {
+  return JSON.parse(readFileSync(`${root}/${file}`, 'utf8')) as T; // our own file
+}
+
+const manifests = ['package.json', ...globSync('packages/*/package.json', { cwd: root })];
+const lock = read<Lock>('package-lock.json');
+
+test.for(manifests)('%s pins every dependency exactly', (file) => {
+  const { dependencies, devDependencies } = read<Manifest>(file);
+  const loose = Object.entries({ ...dependencies, ...devDependencies }).filter(
+    ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version),
+  );
+  expect(loose).toEqual([]);
+});
+
+test('the lock file names no registry, so an install works behind any mirror', () => {
+  const named = Object.entries(lock.packages).filter(([, { resolved, link }]) => resolved !== undefined && !link);
+  expect(named.map(([name]) => name)).toEqual([]);
+});
+
+test('only the packages that the root manifest allows run a script at install time', () => {
+  const scripted = Object.entries(lock.packages)
+    .filter(([, entry]) => entry.hasInstallScript)
+    .map(([name]) => name.replace(/^.*node_modules\//, ''));
+  expect(scripted).toEqual(Object.keys(read<Manifest>('package.json').allowScripts ?? {}));
+});
