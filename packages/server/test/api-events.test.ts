@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { inTransaction } from '../src/db/transaction.ts';
+import { dispatchFamily } from '../src/videos/dispatch.ts';
+import { recordEvent } from '../src/videos/events.ts';
 import { deliverVideo, openApi, until, type TestApi } from './support/api.ts';
+import { testWorkspace } from './support/core.ts';
 
 let api: TestApi;
 let address: string;
@@ -93,18 +97,25 @@ test('a reader who comes back gets exactly what it missed; one who has seen all 
   expect((await open(path, '5')).response.status).toBe(204);
 });
 
-test('a canceled video stays open until its charge is known, because its paid file may still come', async () => {
+test('the stream of a canceled video stays open until its charge is known, because its paid file may still come', async () => {
   const id = await api.core.create();
   const stream = await open(`/api/videos/${id}/events`);
-  await stream.next();
-  await api.core.videos.cancel(id, 'ws_default');
-  const events = (await stream.rest()).map(({ event }) => event);
-  expect(events).toEqual(['video.canceled', 'video.charged', 'end']);
+  for (const family of new Set(api.core.asked)) await dispatchFamily(api.core.context, family);
+  await api.core.videos.cancel(id, testWorkspace);
+  const seen = [await stream.next(), await stream.next(), await stream.next()];
+  expect(seen.map((message) => message?.event)).toEqual(['video.queued', 'video.submitting', 'video.canceled']);
+  const following = stream.rest();
+  await inTransaction(api.database, async ({ trx, afterCommit }) => {
+    await recordEvent(trx, id, 'video.charged', { charged_credits: 1.5 });
+    await trx.updateTable('videos').set({ charged_credits: '1.5' }).where('id', '=', id).execute();
+    afterCommit(() => api.core.context.events.notify());
+  });
+  expect((await following).map(({ event }) => event)).toEqual(['video.charged', 'end']);
 });
 
 test('the same events come as a list for whoever asks for JSON', async () => {
   const id = await api.core.create();
-  await api.core.videos.cancel(id, 'ws_default');
+  await api.core.videos.cancel(id, testWorkspace);
   const headers = { ...api.authorization, accept: 'application/json', 'last-event-id': '1' };
   const answer = await fetch(`${address}/api/videos/${id}/events`, { headers });
   const { data } = (await answer.json()) as { data: { seq: number; type: string }[] };
@@ -131,7 +142,7 @@ test('the stream of a workspace tells of its videos only, and resumes without a 
   stream.close();
   const other = await open('/api/events', ready?.id, api.otherAuthorization);
   const missed = await api.core.create();
-  await api.core.videos.cancel(missed, 'ws_default');
+  await api.core.videos.cancel(missed, testWorkspace);
   const resumed = await open('/api/events', first?.id);
   const seen = [await resumed.next(), await resumed.next(), await resumed.next()];
   expect(seen.map((message) => message?.event)).toEqual(['video.queued', 'video.canceled', 'video.charged']);
