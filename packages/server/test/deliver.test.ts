@@ -159,11 +159,13 @@ test('a worker that was overtaken does not undo what the next one did', async ()
   const first = notify(id);
   await arrived;
   await advanceClock(database, 30_001);
-  receiver.answer = (response) => void response.writeHead(204).end();
-  expect(await notify(id)).toEqual({ result: 'done' });
+  receiver.answer = (response) => void response.writeHead(503).end();
+  expect(await notify(id)).toMatchObject({ result: 'retry', afterMs: 300_000 });
   release();
   await first;
-  expect(await deliveryOf(videoId)).toMatchObject({ state: 'delivered', tries: 2, last_status: 204, due_at: null });
+  const row = await deliveryOf(videoId);
+  expect(row).toMatchObject({ state: 'pending', tries: 2, last_status: 503 });
+  expect(row.due_in_ms).toBeGreaterThan(250_000);
 });
 
 test('a shutdown gives a delivery back without costing a try', async () => {
