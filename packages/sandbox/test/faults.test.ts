@@ -85,7 +85,7 @@ test('slow takes ten times as long', async () => {
 });
 
 test('an unknown status word shows while processing, in queries and callbacks, then the task ends', async () => {
-  const client = await openSandbox({ taskMs: 100 });
+  const client = await openSandbox({ taskMs: 500 });
   const hook = await openReceiver();
   const id = await createLegacy(client, { prompt: 'x [[fault:unknown_status]]', callback_url: hook.url });
   await eventually(
