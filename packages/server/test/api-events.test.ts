@@ -127,9 +127,16 @@ test('the same events come as a list for whoever asks for JSON', async () => {
 
 test('a place that is none is refused before the stream begins', async () => {
   const id = await api.core.create();
-  const answer = await open(`/api/videos/${id}/events`, 'yesterday');
-  expect(answer.response.status).toBe(400);
-  expect(answer.response.headers.get('content-type')).toBe('application/problem+json');
+  for (const [path, place] of [
+    [`/api/videos/${id}/events`, 'yesterday'],
+    ['/api/events', '7'],
+    ['/api/events', '7-9999999999999999999'],
+  ] as const) {
+    const answer = await open(path, place);
+    expect(answer.response.status).toBe(400);
+    expect(answer.response.headers.get('content-type')).toBe('application/problem+json');
+    expect(await answer.response.json()).toMatchObject({ errors: [{ pointer: 'header:Last-Event-ID' }] });
+  }
 });
 
 test('the stream of a workspace tells of its videos only, and resumes without a gap or a repeat', async () => {

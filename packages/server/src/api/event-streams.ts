@@ -1,3 +1,4 @@
+import { pause } from '../kernel/clock.ts';
 import { isFinal } from '../videos/video.ts';
 import type { VideoEvent, VideoRecord, Videos } from '../videos/videos.ts';
 import type { StreamMessage } from './server-sent-events.ts';
@@ -6,6 +7,8 @@ type Messages = AsyncGenerator<StreamMessage | 'heartbeat'>;
 
 /** How long a stream may rest before it looks again: bounds the delay of events that other processes write. */
 const lookMs = 1_000;
+/** Every event of any video wakes every stream of its process; this bounds what a busy moment costs. */
+const restMs = 100;
 const heartbeatMs = 15_000;
 
 export function answerEvent(event: VideoEvent) {
@@ -28,37 +31,31 @@ export async function* streamVideo(
   const { id, workspaceId } = target;
   const beat = createBeat();
   let seq = target.afterSeq;
-  while (!signal.aborted) {
-    const more = videos.waitForEvents(lookMs, signal); // before reading, so that nothing falls in between
-    const video = await videos.get(id, workspaceId);
-    if (seq < video.eventSeq) {
-      for await (const event of eventsAfter(videos, target, seq)) {
-        yield { id: String(event.seq), event: event.type, data: answerEvent(event) };
-        seq = event.seq;
-      }
-      beat.reset();
+  for (let first = true; !signal.aborted; first = false) {
+    const more = nextLook(videos, signal); // before reading, so that nothing falls in between
+    const events = await videos.listEvents(id, workspaceId, seq);
+    for (const event of events) {
+      yield { id: String(event.seq), event: event.type, data: answerEvent(event) };
+      seq = event.seq;
     }
-    if (isSettled(video) && seq >= video.eventSeq) {
-      yield { event: 'end', data: { status: video.state } };
-      return;
+    // Whatever settles a video comes with an event, so the video is read only after one.
+    if (first || events.length > 0) {
+      beat.reset();
+      const video = await videos.get(id, workspaceId);
+      if (seq < video.eventSeq) continue;
+      if (isSettled(video)) {
+        yield { event: 'end', data: { status: video.state } };
+        return;
+      }
     }
     await more;
     if (beat.isDue()) yield 'heartbeat';
   }
 }
 
-async function* eventsAfter(
-  videos: Videos,
-  target: { readonly id: string; readonly workspaceId: string },
-  afterSeq: number,
-): AsyncGenerator<VideoEvent> {
-  for (let seq = afterSeq; ;) {
-    const page = await videos.listEvents(target.id, target.workspaceId, seq);
-    yield* page;
-    const last = page.at(-1);
-    if (!last) return;
-    seq = last.seq;
-  }
+/** Resolves when a look may be worth it, and not before the rest between two looks is over. */
+async function nextLook(videos: Videos, signal: AbortSignal): Promise<void> {
+  await Promise.all([videos.waitForEvents(lookMs, signal), pause(restMs, signal)]);
 }
 
 /** Every event of a workspace after a cursor (null: from now on), without an end. */
@@ -71,7 +68,7 @@ export async function* streamWorkspace(
   const beat = createBeat();
   let cursor = from;
   while (!signal.aborted) {
-    const more = videos.waitForEvents(lookMs, signal);
+    const more = nextLook(videos, signal);
     const page = await videos.listWorkspaceEvents(workspaceId, cursor);
     // The place to resume from is told at once, so that a reader who breaks off before the first event misses none.
     if (cursor === null) yield { id: page.cursor, event: 'ready', data: {} };

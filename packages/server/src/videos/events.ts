@@ -2,6 +2,7 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
 import type { Tables } from '../db/tables.ts';
 import { pause } from '../kernel/clock.ts';
+import { InputError } from '../kernel/errors.ts';
 import type { VideoEvent } from './videos.ts';
 
 const pageSize = 100;
@@ -65,13 +66,18 @@ export async function listVideoEvents(
  * A workspace's events after a cursor. Rows are read in the order (transaction id, id) and only of transactions older than
  * every running one: a row that commits late can then never lie before a cursor that was already given out.
  * @param cursor null starts after everything that is settled now
+ * @throws InputError for a cursor that was not given out: to start anywhere else would lose events silently
  */
 export async function listWorkspaceEvents(
   kysely: Kysely<Tables>,
   workspaceId: string,
   cursor: string | null,
 ): Promise<{ events: VideoEvent[]; cursor: string }> {
-  const place = cursor === null ? undefined : /^(\d{1,19})-(\d{1,19})$/.exec(cursor);
+  const place = cursor === null ? undefined : /^(\d{1,18})-(\d{1,18}|9223372036854775807)$/.exec(cursor);
+  if (place === null) {
+    const detail = 'The header Last-Event-ID must be the `id` of an event of this stream; leave it out to begin now.';
+    throw new InputError([{ pointer: 'header:Last-Event-ID', detail }]);
+  }
   if (!place) {
     const { rows } = await sql<{ xmin: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`.execute(
       kysely,
