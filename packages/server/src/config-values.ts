@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { findModel, nearestModels } from './catalog/models.ts';
 import { credits, creditsToString } from './kernel/money.ts';
 import { Secret } from './kernel/secret.ts';
+import { isWebhookSecret } from './kernel/standard-webhooks.ts';
 
 /** What the documentation says about a variable; docs/configuration.md and .env.example are made of it. */
 export interface VariableDocument {
@@ -88,8 +89,9 @@ export function secrets(group: VariableGroup, help: string) {
   const parts = (value: string) => value.split(',').map((part) => part.trim());
   const schema = z
     .string()
-    .refine((value) => parts(value).every((part) => /^whsec_[A-Za-z0-9+/]+=*$/.test(part)), {
-      error: 'must be `whsec_` followed by base64, as the Kling console shows it; several with a comma between them',
+    .refine((value) => parts(value).every(isWebhookSecret), {
+      error:
+        'must be `whsec_` followed by the base64 of at least 16 bytes, as the Kling console shows it; several with a comma between them',
     })
     .transform((value): readonly Secret[] => parts(value).map((part) => new Secret(part)))
     .default([]);

@@ -146,8 +146,15 @@ test('tasks at once: the number wins over the tier', () => {
 });
 
 test('two webhook secrets serve while one is replaced by the other', () => {
-  const { kling } = readConfig({ KLING_WEBHOOK_SECRET: 'whsec_b2xk, whsec_bmV3' }, 'serve');
-  expect(kling.webhookSecrets.map((secret) => secret.reveal())).toEqual(['whsec_b2xk', 'whsec_bmV3']);
+  const [old, fresh] = ['the old secret of Kling', 'the new secret of Kling'].map(
+    (text) => `whsec_${Buffer.from(text).toString('base64')}`,
+  );
+  const { kling } = readConfig({ KLING_WEBHOOK_SECRET: `${old}, ${fresh}` }, 'serve');
+  expect(kling.webhookSecrets.map((secret) => secret.reveal())).toEqual([old, fresh]);
+});
+
+test('a webhook secret too short to verify anything is refused', () => {
+  expect(() => readConfig({ KLING_WEBHOOK_SECRET: 'whsec_b2xk' }, 'serve')).toThrow(/KLING_WEBHOOK_SECRET must be/);
 });
 
 test('a misspelt variable is pointed out', () => {
