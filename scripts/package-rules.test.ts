@@ -12,7 +12,14 @@ interface Manifest {
 }
 
 interface Lock {
-  readonly packages: Readonly<Record<string, { resolved?: string; link?: boolean; hasInstallScript?: boolean }>>;
+  readonly packages: Readonly<Record<string, LockedPackage>>;
+}
+
+interface LockedPackage {
+  readonly resolved?: string;
+  readonly link?: boolean;
+  readonly hasInstallScript?: boolean;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
 function read<T>(file: string): T {
@@ -40,4 +47,12 @@ test('only the packages that the root manifest allows run a script at install ti
     .filter(([, entry]) => entry.hasInstallScript)
     .map(([name]) => name.replace(/^.*node_modules\//, ''));
   expect(scripted).toEqual(Object.keys(read<Manifest>('package.json').allowScripts ?? {}));
+});
+
+test("the lock file holds every platform's optional packages, without which a clean install is refused", () => {
+  const locked = new Set(Object.keys(lock.packages).map((name) => name.replace(/^.*node_modules\//, '')));
+  const missing = Object.values(lock.packages)
+    .flatMap(({ optionalDependencies }) => Object.keys(optionalDependencies ?? {}))
+    .filter((name) => !locked.has(name));
+  expect(missing).toEqual([]);
 });
