@@ -121,6 +121,16 @@ describe.for(drivers.filter((driver) => driver.open !== null))('on $name', ({ op
     await database.kysely.selectFrom('clock').selectAll().execute();
   });
 
+  test('work that a transaction started and left behind may use the outer handle afterwards', async () => {
+    const ended = Promise.withResolvers<void>();
+    const left = await inTransaction(database, async () => {
+      const later = ended.promise.then(() => database.kysely.selectFrom('clock').selectAll().execute());
+      return { later };
+    });
+    ended.resolve();
+    expect(await left.later).toHaveLength(1);
+  });
+
   test('transactions at the same time all finish', { timeout: 20_000 }, async () => {
     await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
