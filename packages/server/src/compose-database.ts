@@ -28,19 +28,29 @@ export async function openPlatformDatabase(config: Config, log: Logger, stack: R
   const database = await openDatabase({ driver: 'pglite', directory, template, onError });
   stack.push('database', () => database.close());
   await migrate(database);
-  if (lock.unclean) await lookBeforeSending(database, log);
+  if (lock.unclean) await takeOver(database, log);
   return database;
 }
 
 /**
- * The embedded engine never calls fsync: after a power loss a send mark may be missing. So after an unclean start every submit
- * asks Kling first.
+ * After the death of the only server on this folder. Its leases are nobody's: they end now instead of in their time. And because the
+ * embedded engine never calls fsync, a power loss may have taken a send mark with it, so every submit asks Kling first.
  */
-async function lookBeforeSending(database: Database, log: Logger): Promise<void> {
-  const result = await database.kysely
+async function takeOver(database: Database, log: Logger): Promise<void> {
+  const free = { lease_until: null, published_at: null, publishes: 0 };
+  const { kysely } = database;
+  await kysely.updateTable('files').set(free).where('lease_until', 'is not', null).execute();
+  await kysely.updateTable('deliveries').set(free).where('lease_until', 'is not', null).execute();
+  await kysely
     .updateTable('attempts')
-    .set({ look_first: true })
+    .set({ look_lease_until: null })
+    .where('look_lease_until', 'is not', null)
+    .execute();
+  const result = await kysely
+    .updateTable('attempts')
+    .set({ ...free, look_first: true })
     .where('state', 'in', ['intended', 'sent', 'doubtful'])
     .executeTakeFirst();
-  log.warn({ attempts: Number(result.numUpdatedRows) }, 'the last server did not stop cleanly: submits look up first');
+  const attempts = Number(result.numUpdatedRows);
+  log.warn({ attempts }, 'the last server did not stop cleanly: what it had in hand is taken up again');
 }

@@ -210,7 +210,7 @@ function videosOptions(config: Config): VideosOptions {
     defaultModel: videos.defaultModel,
     retiredModels: videos.retiredModels,
     generations: allowedGenerations(config),
-    providerSpeed: config.sandbox?.speed ?? 1,
+    providerSpeed: config.providerSpeed,
     leaseMs: timers.leaseMs,
     postTimeoutMs: kling.postTimeoutMs,
     readTimeoutMs: kling.readTimeoutMs,

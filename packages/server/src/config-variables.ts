@@ -77,7 +77,13 @@ export const variables = {
   ),
 
   SANDBOX_PORT: port('sandbox', 8002, 'Port of the built-in sandbox; 0 takes a free one.'),
-  SANDBOX_SPEED: decimal('sandbox', 10, [0.1, 10_000], 'times', 'How much faster than Kling the built-in sandbox is.'),
+  SANDBOX_SPEED: decimal(
+    'sandbox',
+    10,
+    [0.1, 10_000],
+    'times',
+    'How much faster than Kling the sandbox is: the built-in one runs at it, and looks are timed by it.',
+  ),
   SANDBOX_URL: url('sandbox', 'A sandbox that runs elsewhere, instead of the built-in one.'),
 
   DATABASE_URL: databaseUrl('parts', 'PostgreSQL 13 or newer. Unset: the embedded database in DATA_DIR.'),
@@ -121,8 +127,12 @@ export const variables = {
     [20, hour],
     'How often free slots are filled, beside every time one becomes free.',
   ),
-  POLL_FIRST: milliseconds('timers', 5_000, [10, hour], 'Earliest first look at a new task.'),
-  POLL_FLOOR: milliseconds('timers', 2_000, [10, hour], 'Shortest time between two looks at one task.'),
+  POLL_FLOOR: milliseconds(
+    'timers',
+    100,
+    [10, hour],
+    'Shortest time between two looks at one task; it is 5 % of the time that the task is expected to take, if that is more.',
+  ),
   REPUBLISH_AFTER: milliseconds(
     'timers',
     30_000,

@@ -35,6 +35,8 @@ export interface Config {
   readonly storage: { readonly driver: 'fs'; readonly directory: string };
   readonly cdn: { readonly driver: 'own' };
   readonly provider: 'kling' | 'sandbox';
+  /** How many times faster than Kling the provider is expected to be; 1 for Kling itself. */
+  readonly providerSpeed: number;
   readonly account: {
     readonly id: string;
     /** Null for the built-in sandbox, whose address is known when it runs. */
@@ -67,7 +69,6 @@ export interface Config {
     readonly leaseMs: number;
     readonly sweepIntervalMs: number;
     readonly dispatchIntervalMs: number;
-    readonly pollFirstMs: number;
     readonly pollFloorMs: number;
     readonly republishAfterMs: number;
     readonly abandonAfterMs: number;
@@ -160,11 +161,12 @@ function buildProvider(
   variables: Variables,
   provider: Config['provider'],
   role: Role,
-): Pick<Config, 'provider' | 'account' | 'sandbox' | 'kling'> {
+): Pick<Config, 'provider' | 'providerSpeed' | 'account' | 'sandbox' | 'kling'> {
   const builtIn = provider === 'sandbox' && variables.SANDBOX_URL === null;
   const { KLING_TIER: tier } = variables;
   return {
     provider,
+    providerSpeed: provider === 'sandbox' ? variables.SANDBOX_SPEED : 1,
     account: {
       id: variables.KLING_ACCOUNT_ID,
       host: provider === 'sandbox' ? variables.SANDBOX_URL : (variables.KLING_BASE_URL ?? klingHosts.global),
@@ -192,7 +194,6 @@ function buildTimers(variables: Variables): Config['timers'] {
     leaseMs: variables.LEASE_MS,
     sweepIntervalMs: variables.SWEEP_INTERVAL,
     dispatchIntervalMs: variables.DISPATCH_INTERVAL,
-    pollFirstMs: variables.POLL_FIRST,
     pollFloorMs: variables.POLL_FLOOR,
     republishAfterMs: variables.REPUBLISH_AFTER,
     abandonAfterMs: variables.ABANDON_AFTER,

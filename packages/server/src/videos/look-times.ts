@@ -4,9 +4,13 @@ import type { VideosContext } from './context.ts';
 
 type Timing = Pick<VideosContext, 'options'>;
 
-/** From the send, in ms. Unobserved: a tenth of the guess, because the guess may be wrong by ten; observed: the fast tenth. */
+/**
+ * From the send, in ms. Unobserved: a tenth of the guess, because the guess may be wrong by ten. Observed: a little after the fast
+ * tenth, because the sample ran on Kling's clock and a look that comes a moment too early costs a whole interval.
+ */
 export function firstLookMs(context: Timing, expected: ExpectedDuration): number {
-  return Math.max(context.options.pollFloorMs, Math.round(expected.p10Ms));
+  const margin = expected.observed ? expected.p50Ms * 0.015 : 0;
+  return Math.max(context.options.pollFloorMs, Math.round(expected.p10Ms + margin));
 }
 
 /**

@@ -87,8 +87,9 @@ async function refused(
       await failUnbought(trx, video, attempt, videoError(describeFailure(failure), failure));
       return;
     }
-    await requeueVideo(trx, video, attempt, failure.reaction);
+    // Lock order: account before pool.
     if (failure.reaction === 'pause_account') await pauseAccount(trx, attempt.account_id, pause);
+    await requeueVideo(trx, video, attempt, failure.reaction);
     if (failure.reaction === 'pause_pool') await pausePool(trx, attempt.pool_id, pause);
     if (failure.reaction === 'back_off_pool') await backOffPool(trx, attempt.pool_id, context.random());
   });
