@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Dailies, Video } from '@dailies/sdk';
@@ -18,8 +18,9 @@ export interface SaveOptions {
 export async function targetFile(output: string | undefined, video: Pick<Video, 'id'>, cwd: string): Promise<string> {
   const name = `${video.id}.mp4`;
   if (output === undefined) return join(cwd, name);
-  const known = await stat(output).catch(() => null);
-  return known?.isDirectory() === true || output.endsWith('/') ? join(output, name) : output;
+  const path = resolve(cwd, output);
+  const isFolder = /[\\/]$/.test(output) || (await stat(path).catch(() => null))?.isDirectory() === true;
+  return isFolder ? join(path, name) : path;
 }
 
 /**

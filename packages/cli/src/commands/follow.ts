@@ -1,4 +1,4 @@
-import { relative, resolve } from 'node:path';
+import { relative } from 'node:path';
 import { isFinalStatus, type Video } from '@dailies/sdk';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { Interrupted, interruptible } from '../interrupt.ts';
@@ -23,7 +23,8 @@ export async function follow(session: Session, id: string, options: FollowOption
     return await interruptible(session.io, (signal) => followUntilEnd(session, id, options, signal));
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
-    const again = `${session.program} watch ${id}${options.download ? ' --output FILE' : ''}`;
+    const file = options.download && ` --output ${options.download.output ?? `${id}.mp4`}`;
+    const again = `${session.program} watch ${id}${file ?? ''}`;
     session.printer.error(`${id} goes on without you. Watch it again: ${again}`);
     return exitCodes.interrupted;
   }
@@ -80,7 +81,7 @@ async function download(
   signal: AbortSignal,
 ): Promise<string> {
   const { io, printer, dailies } = session;
-  const target = resolve(io.cwd, await targetFile(output && resolve(io.cwd, output), video, io.cwd));
+  const target = await targetFile(output, video, io.cwd);
   await saveFile(dailies, video, target, {
     signal,
     onProgress: (bytes, all) => {
