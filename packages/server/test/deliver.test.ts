@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import { Webhook } from 'standardwebhooks';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Database } from '../src/db/database.ts';
 import { inTransaction } from '../src/db/transaction.ts';
 import { systemClock } from '../src/kernel/clock.ts';
 import { Secret } from '../src/kernel/secret.ts';
+import { createKlingApi } from '../src/kling/open.ts';
 import { createWebhookNotifier, type WebhookNotifier } from '../src/notifications/webhook.ts';
 import { startWebhookReceiver } from '../src/notifications/webhook-receiver.testing.ts';
 import type { Handler } from '../src/queue/queue.ts';
@@ -12,6 +13,7 @@ import { expireQueued } from '../src/videos/end-video.ts';
 import { moveVideo } from '../src/videos/move.ts';
 import { createDeliver } from '../src/worker/deliver.ts';
 import { nextDueInMs, publishNewDeliveries } from '../src/worker/sweep.ts';
+import { startWorker } from '../src/worker/worker.ts';
 import { openCore, testWorkspace } from './support/core.ts';
 import { advanceClock, openTestDatabase } from './support/database.ts';
 
@@ -206,4 +208,44 @@ test('neither the secret nor the address of a user is logged or stored with a fa
   expect(lines).toHaveLength(1);
   const { last_error: lastError } = await deliveryOf(videoId);
   expect([...lines, lastError].join('\n')).not.toMatch(/whsec_|of-the-user/);
+});
+
+test('a running worker tells the end of a video without waiting for a sweep, and what it gave up is a dead letter', async () => {
+  const nothing = () => Promise.reject(new Error('nothing of the kind is waiting here'));
+  const kling = createKlingApi({ accounts: [], clock: systemClock, log: () => {}, onSkew: () => {} });
+  const worker = await startWorker(
+    core.context,
+    {
+      kling,
+      queue: core.context.queue,
+      monotonicMs: systemClock.monotonicMs,
+      copy: nothing,
+      isGone: () => false,
+      makePoster: nothing,
+      notify: deliver,
+    },
+    {
+      concurrency: { submit: 1, look: 1, archive: 1, notify: 4 },
+      sweepIntervalMs: 60_000,
+      dispatchIntervalMs: 60_000,
+      republishAfterMs: 30_000,
+      pollIntervalMs: 1_000,
+    },
+  );
+  try {
+    const { videoId } = await cancelOne();
+    const endedMs = performance.now();
+    await vi.waitUntil(async () => (await deliveryOf(videoId)).state === 'delivered', { timeout: 20_000, interval: 5 });
+    // Half a second here; the machine may be busy.
+    expect(performance.now() - endedMs).toBeLessThan(5_000);
+
+    receiver.answer = (response) => void response.writeHead(410).end();
+    const { id } = await cancelOne();
+    const letter = () => database.kysely.selectFrom('dead_letters').selectAll().where('id', '=', id).executeTakeFirst();
+    await vi.waitUntil(async () => (await letter()) !== undefined, { timeout: 20_000, interval: 5 });
+    expect(await letter()).toMatchObject({ kind: 'notify', reason: expect.stringContaining('410') as string });
+  } finally {
+    await worker.stop(5_000);
+    await kling.close();
+  }
 });
