@@ -39,8 +39,8 @@ export async function openPlatformDatabase(config: Config, log: Logger, stack: R
 async function takeOver(database: Database, log: Logger): Promise<void> {
   const free = { lease_until: null, published_at: null, publishes: 0 };
   const { kysely } = database;
-  await kysely.updateTable('files').set(free).where('lease_until', 'is not', null).execute();
-  await kysely.updateTable('deliveries').set(free).where('lease_until', 'is not', null).execute();
+  await kysely.updateTable('files').set(free).where('state', '=', 'pending').execute();
+  await kysely.updateTable('deliveries').set(free).where('state', '=', 'pending').execute();
   await kysely
     .updateTable('attempts')
     .set({ look_lease_until: null })
