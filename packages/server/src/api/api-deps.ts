@@ -41,4 +41,6 @@ export interface ApiOptions {
   /** How long a signed link works. */
   readonly linkSeconds: number;
   readonly version: string;
+  /** How long closing waits for answers under way before it cuts them; 5 seconds unless said. */
+  readonly closeGraceMs?: number;
 }

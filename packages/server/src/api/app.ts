@@ -20,7 +20,8 @@ import type { RouteContext, ZodApp } from './routes/route-context.ts';
 import { addVideoRoutes } from './routes/video-routes.ts';
 import { createStreams } from './server-sent-events.ts';
 
-/** Made once per process; the caller listens and closes. Closing ends every event stream and lets other answers finish. */
+/** Made once per process; the caller listens and closes. Closing ends every event
+ * stream and gives other answers a short time to finish. */
 export function createApp(deps: ApiDeps): FastifyInstance {
   const { options } = deps;
   const errorsPage = `${options.publicUrl}/docs/errors`;
@@ -49,7 +50,12 @@ export function createApp(deps: ApiDeps): FastifyInstance {
   collectSchemas(app, options);
 
   const streams = createStreams();
-  app.addHook('preClose', async () => streams.close());
+  app.addHook('preClose', async () => {
+    streams.close();
+    // A client that stopped reading would otherwise hold up the shutdown for as long as it likes; a cut file can be resumed.
+    const cut = setTimeout(() => app.server.closeAllConnections(), options.closeGraceMs ?? 5_000);
+    app.server.once('close', () => clearTimeout(cut));
+  });
   const context: RouteContext = { ...deps, streams, links: createContentLinks(deps) };
   void app.register(async (closed: ZodApp) => {
     closed.addHook('onRequest', createAuthenticate(deps.keys));

@@ -20,6 +20,8 @@ export interface CallbackReceiverDeps {
 
 /** Kling's largest callback was 1.2 kB. */
 const bodyLimitBytes = 256 * 1024;
+/** Answers take milliseconds; what is still open then is a caller who does not read. */
+const closeGraceMs = 2_000;
 
 /**
  * The server that Kling calls. A callback is a hint and never a fact: all that is taken from it is that the attempt in its
@@ -43,6 +45,10 @@ export function createCallbackReceiver(deps: CallbackReceiverDeps): FastifyInsta
     const { statusCode = 500 } = error as { statusCode?: number }; // Fastify's own refusals carry one
     if (statusCode >= 500) deps.log.error({ requestId: request.id, err: error }, 'callback failed');
     return answer(reply, statusCode);
+  });
+  app.addHook('preClose', async () => {
+    const cut = setTimeout(() => app.server.closeAllConnections(), closeGraceMs);
+    app.server.once('close', () => clearTimeout(cut));
   });
   app.get('/healthz', (_request, reply) => answer(reply, 200));
   app.post('/callbacks/kling/:attemptId/:proof', async (request, reply) => receive(deps, request, reply));

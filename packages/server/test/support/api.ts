@@ -47,7 +47,14 @@ export async function openApi(settings: Parameters<typeof openCore>[1] = {}) {
       format: 'json',
       destination: { write: (line: string) => void lines.push(line) },
     }),
-    options: { publicUrl, provider: 'sandbox', bodyLimitBytes: 64 * 1024, linkSeconds: 3_600, version: '0.0.0' },
+    options: {
+      publicUrl,
+      provider: 'sandbox',
+      bodyLimitBytes: 64 * 1024,
+      linkSeconds: 3_600,
+      version: '0.0.0',
+      closeGraceMs: 200,
+    },
   });
   const { key } = await keys.create(testWorkspace, 'test');
   await database.kysely.insertInto('workspaces').values({ id: 'ws_other', name: 'Other' }).execute();
