@@ -1,3 +1,5 @@
+import { seededHex } from './random.ts';
+
 /** One pretend Kling account: any of its credentials, its pack and its concurrency. */
 export interface SandboxAccount {
   readonly id: string;
@@ -54,4 +56,8 @@ export function createAccounts(all: readonly AccountSettings[]): Accounts {
 /** A pack's name encodes units, concurrency and validity; it is the only place where Kling shows the concurrency (Kling facts 5.2). */
 export function packName(account: AccountSettings): string {
   return `Trial-Video-${account.units}Units-${account.slots}Con-120Months`;
+}
+
+export function packId(account: AccountSettings): string {
+  return seededHex(0, 'pack', account.id).slice(0, 32);
 }

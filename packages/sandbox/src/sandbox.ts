@@ -16,6 +16,7 @@ import type { SandboxOptions } from './options.ts';
 import { resolveOptions } from './options.ts';
 import { accountRoutes } from './routes/account-routes.ts';
 import { adminRoutes } from './routes/admin-routes.ts';
+import { billingRoutes } from './routes/billing-routes.ts';
 import { fileRoutes } from './routes/file-routes.ts';
 import { legacyRoutes } from './routes/legacy-routes.ts';
 import { createServer } from './routes/server.ts';
@@ -81,6 +82,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   legacyRoutes(app, taskRoutes);
   standardRoutes(app, taskRoutes);
   accountRoutes(app, { state, nowMs });
+  billingRoutes(app, { state, nowMs });
   fileRoutes(app, { state, clips, urls, rangeRequests: settings.rangeRequests, nowMs, record });
   adminRoutes(app, { state, nowMs, record, reset });
 

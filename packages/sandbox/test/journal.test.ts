@@ -33,7 +33,7 @@ async function spawnSandbox(options: SandboxOptions): Promise<{ url: string; kil
 
 test('killed with tasks in flight, it comes back with its tasks, counters and files, and its clock gone on', async () => {
   const dataDir = await openFolder();
-  const options = { dataDir, files: 'tiny', taskMs: 1_000, slots: 5 } as const;
+  const options = { dataDir, files: 'tiny', taskMs: 700, slots: 5 } as const;
   const first = await spawnSandbox(options);
   const before = createClient(first.url);
   const done = await createLegacy(before, { external_task_id: 'done' });
@@ -55,14 +55,14 @@ test('killed with tasks in flight, it comes back with its tasks, counters and fi
   const diedAt = Date.now();
   await eventually(
     () => Date.now(),
-    (now) => now > createdAt + 1_050,
+    (now) => now > createdAt + 750,
   );
 
   const after = await openSandbox(options);
   const again = (await after.get(`${legacyPath}/running`)).body.data;
-  expect(again).toMatchObject({ task_id: running, task_status: 'succeed', updated_at: createdAt + 1_000 });
+  expect(again).toMatchObject({ task_id: running, task_status: 'succeed', updated_at: createdAt + 700 });
   expect(again.updated_at).toBeLessThan(Date.now());
-  expect(again.updated_at).toBeGreaterThan(diedAt - 1_000);
+  expect(again.updated_at).toBeGreaterThan(diedAt - 700);
   const stats = after.sandbox.stats();
   expect(stats).toMatchObject({
     creates_accepted: 3,

@@ -36,7 +36,7 @@ test('a refused create does not use up its external id', async () => {
 });
 
 test('a new task is invisible to every look-up and list until the lag has passed, but its id is taken', async () => {
-  const client = await openSandbox({ visibilityLagMs: 1_000 });
+  const client = await openSandbox({ visibilityLagMs: 600 });
   const id = await createLegacy(client, { external_task_id: 'job' });
   const looks = async () => [
     (await client.get(`${legacyPath}/${id}`)).body.code === 0,

@@ -1,13 +1,11 @@
-import { request as httpRequest, Agent as HttpAgent } from 'node:http';
-import { request as httpsRequest, Agent as HttpsAgent } from 'node:https';
-import { pause } from '../clock.ts';
 import { seededHex } from '../random.ts';
 import type { Settings } from '../options.ts';
 import type { FileUrls } from '../files/file-urls.ts';
 import { callbackRecord } from '../wire/records.ts';
-import { webhookHeaders } from '../wire/webhook-signature.ts';
+import type { Delivery } from './deliveries.ts';
+import { createDeliveries } from './deliveries.ts';
 import type { CallbackOutcome, SandboxEvent } from './events.ts';
-import type { Task } from './task.ts';
+import type { Task, TaskPlan } from './task.ts';
 import { hasFault, isFinal } from './task.ts';
 
 export interface Callbacks {
@@ -28,73 +26,23 @@ export interface CallbackParts {
   record(event: SandboxEvent): void;
 }
 
-interface Delivery {
-  readonly url: string;
-  readonly id: string;
-  readonly body: string;
-  readonly secrets: readonly string[];
-}
-
 /** The final callback of a task may not wait for the retries of an earlier one, but for its first try. */
 export function createCallbacks({ settings, urls, nowMs, record }: CallbackParts): Callbacks {
-  const aborter = new AbortController();
-  const pending = new Set<Promise<void>>();
+  const count = (outcome: CallbackOutcome): void => record({ t: 'callback', outcome });
+  const deliveries = createDeliveries({ settings, nowMs, count });
   /** The latest first try per task, so that a task's callbacks leave in order. */
   const tails = new Map<string, Promise<void>>();
-  const held = new Map<string, Delivery[]>();
-  const agents = {
-    http: new HttpAgent({ keepAlive: true, maxSockets: 64 }),
-    https: new HttpsAgent({ keepAlive: true, maxSockets: 64 }),
-  };
+  /** What `callback_reordered` keeps back until the end, the latest first. */
+  const held = new Map<string, readonly Delivery[]>();
 
-  const count = (outcome: CallbackOutcome): void => record({ t: 'callback', outcome });
-
-  async function attempt(delivery: Delivery): Promise<number | undefined> {
-    const signal = AbortSignal.any([aborter.signal, AbortSignal.timeout(settings.callbackTimeoutMs)]);
-    const timestampSeconds = Math.floor(nowMs() / 1000);
-    const signature = webhookHeaders(delivery.secrets, { ...delivery, timestampSeconds });
-    return post(delivery, signature, agents, signal).catch((error: unknown) => {
-      settings.log({ event: 'callback_failed', error: String(error) });
-      return undefined;
-    });
-  }
-
-  /** Resolves after the first try; further tries go on behind it. */
-  async function deliver(delivery: Delivery): Promise<void> {
-    if (!(await tryOnce(delivery, settings.callbackRetryDelaysMs.length === 0))) track(retry(delivery));
-  }
-
-  async function retry(delivery: Delivery): Promise<void> {
-    for (const [index, delayMs] of settings.callbackRetryDelaysMs.entries()) {
-      await pause(delayMs, aborter.signal);
-      if (await tryOnce(delivery, index === settings.callbackRetryDelaysMs.length - 1)) return;
-    }
-  }
-
-  /** True when nothing more is to be done. */
-  async function tryOnce(delivery: Delivery, isLast: boolean): Promise<boolean> {
-    const status = await attempt(delivery);
-    if (aborter.signal.aborted) return true;
-    const isDelivered = status !== undefined && status >= 200 && status < 300;
-    if (isDelivered) count('delivered');
-    else if (isLast) count(status === undefined ? 'unreachable' : 'rejected');
-    else count('retried');
-    return isDelivered || isLast;
-  }
-
-  function track(work: Promise<void>): void {
-    pending.add(work);
-    void work.finally(() => pending.delete(work));
-  }
-
-  function enqueue(task: Task, deliveries: readonly Delivery[]): void {
+  function enqueue(task: Task, batch: readonly Delivery[]): void {
     const { id } = task.plan;
     const run = async (): Promise<void> => {
-      for (const delivery of deliveries) await deliver(delivery);
+      for (const delivery of batch) await deliveries.deliver(delivery);
     };
     const tail = (tails.get(id) ?? Promise.resolve()).then(run);
     tails.set(id, tail);
-    track(
+    deliveries.track(
       tail.then(() => {
         if (tails.get(id) === tail) tails.delete(id);
       }),
@@ -107,26 +55,30 @@ export function createCallbacks({ settings, urls, nowMs, record }: CallbackParts
   }
 
   function forged(task: Task, url: string): Delivery {
-    const body = JSON.stringify(callbackRecord(asSucceeded(task, nowMs()), { ...urls, urlOf: () => foreignFile }));
+    const body = JSON.stringify(
+      callbackRecord(asEnded(task, 'succeeded', nowMs()), { ...urls, urlOf: () => foreignFile }),
+    );
     return deliveryOf(task, url, 'forged', { body, secrets: settings.webhookSecrets.map(() => foreignSecret) });
+  }
+
+  /** What one transition sends: the callback itself, and what its faults add. */
+  function batchOf(task: Task, url: string): readonly Delivery[] {
+    const delivery = deliveryOf(task, url, task.status);
+    const isDoubled = hasFault(task, 'callback_doubled');
+    const isForged = hasFault(task, 'callback_forged') && task.status === 'submitted';
+    if (isDoubled) count('doubled');
+    if (isForged) count('forged');
+    return [delivery, ...(isDoubled ? [delivery] : []), ...(isForged ? [forged(task, url)] : [])];
   }
 
   return {
     announce(task) {
       const { callbackUrl: url } = task.plan.order;
-      if (!url || aborter.signal.aborted) return;
+      if (!url || deliveries.isClosed) return;
       if (hasFault(task, 'callback_lost')) return count('lost');
-      const deliveries = [deliveryOf(task, url, task.status)];
-      if (hasFault(task, 'callback_doubled')) {
-        count('doubled');
-        deliveries.push(...deliveries);
-      }
-      if (hasFault(task, 'callback_forged') && task.status === 'submitted') {
-        count('forged');
-        deliveries.push(forged(task, url));
-      }
-      if (!hasFault(task, 'callback_reordered')) return enqueue(task, deliveries);
-      const waiting = [...deliveries, ...(held.get(task.plan.id) ?? [])];
+      const batch = batchOf(task, url);
+      if (!hasFault(task, 'callback_reordered')) return enqueue(task, batch);
+      const waiting = [...batch, ...(held.get(task.plan.id) ?? [])];
       held.set(task.plan.id, waiting);
       if (!isFinal(task.status)) return;
       count('reordered');
@@ -137,15 +89,10 @@ export function createCallbacks({ settings, urls, nowMs, record }: CallbackParts
       const { callbackUrl: url } = task.plan.order;
       if (!url) return;
       count('early');
-      const ended = asEnded(task, nowMs());
-      await tryOnce({ ...deliveryOf(task, url, 'early'), body: JSON.stringify(callbackRecord(ended, urls)) }, true);
+      const body = JSON.stringify(callbackRecord(asEnded(task, task.plan.outcome, nowMs()), urls));
+      await deliveries.deliverOnce(deliveryOf(task, url, 'early', { body }));
     },
-    async close() {
-      aborter.abort();
-      await Promise.allSettled(pending);
-      agents.http.destroy();
-      agents.https.destroy();
-    },
+    close: deliveries.close,
     reset: () => held.clear(),
   };
 }
@@ -153,43 +100,6 @@ export function createCallbacks({ settings, urls, nowMs, record }: CallbackParts
 const foreignFile = 'https://files.example.net/forged.mp4';
 const foreignSecret = `whsec_${Buffer.from('somebody-else-signed-this').toString('base64')}`;
 
-function asEnded(task: Task, nowMs: number): Task {
-  return { ...task, status: task.plan.outcome, updatedAtMs: nowMs };
-}
-
-function asSucceeded(task: Task, nowMs: number): Task {
-  return { ...task, status: 'succeeded', updatedAtMs: nowMs };
-}
-
-/** One POST with the headers that Kling's callbacks were seen to carry; resolves with the status of the answer. */
-function post(
-  { url, body }: Delivery,
-  signature: Record<string, string>,
-  agents: { http: HttpAgent; https: HttpsAgent },
-  signal: AbortSignal,
-): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const target = new URL(url);
-    const isTls = target.protocol === 'https:';
-    const options = {
-      method: 'POST',
-      agent: isTls ? agents.https : agents.http,
-      signal,
-      headers: {
-        'Content-Type': 'application/json; charset=utf-8',
-        'Content-Length': Buffer.byteLength(body),
-        Connection: 'Keep-Alive',
-        'User-Agent': 'Apache-HttpClient/4.5.13 (Java/11.0.14-internal)',
-        'Accept-Encoding': 'gzip,deflate',
-        ...signature,
-      },
-    };
-    const outgoing = (isTls ? httpsRequest : httpRequest)(target, options, (response) => {
-      response.resume();
-      response.once('end', () => resolve(response.statusCode ?? 0));
-      response.once('error', reject);
-    });
-    outgoing.once('error', reject);
-    outgoing.end(body);
-  });
+function asEnded(task: Task, status: TaskPlan['outcome'], nowMs: number): Task {
+  return { ...task, status, updatedAtMs: nowMs };
 }

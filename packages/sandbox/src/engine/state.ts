@@ -101,6 +101,7 @@ function addTask(state: State, plan: TaskPlan, { seed, capacityOf }: StateRules)
     fileName: fileNameOf(id, seed),
     status: 'submitted',
     updatedAtMs: createdAtMs,
+    deductedBeforeMilliUnits: undefined,
     spoilt: {},
   };
   state.tasks.set(id, task);
@@ -127,7 +128,9 @@ function moveTask(state: State, { id, to, at }: Extract<SandboxEvent, { t: 'move
   const pool = state.pools.get(poolKey(accountId, order.version));
   if (pool) freeSlot(pool, createdAtMs, at);
   increment(state.reservedMilliUnits, accountId, -milliUnits);
-  if (to === 'succeeded') increment(state.deductedMilliUnits, accountId, milliUnits);
+  if (to !== 'succeeded') return;
+  task.deductedBeforeMilliUnits = state.deductedMilliUnits.get(accountId) ?? 0;
+  increment(state.deductedMilliUnits, accountId, milliUnits);
 }
 
 function addCall(state: State, call: CallRecord): void {

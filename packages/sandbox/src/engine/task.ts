@@ -30,6 +30,8 @@ export interface Task {
   readonly fileName: string;
   status: TaskStatus;
   updatedAtMs: number;
+  /** What its account had used before it was charged; undefined until it succeeds. */
+  deductedBeforeMilliUnits: MilliUnits | undefined;
   /** Downloads that a file fault has spoilt so far, by fault. */
   readonly spoilt: Partial<Record<string, number>>;
 }
