@@ -13,12 +13,16 @@ export interface Session {
   readonly program: string;
 }
 
+/** A person who waits would rather hear within a second that nobody is there. */
+const patience = { maxRetries: 2, retryBaseMs: 200 };
+
 export function createSession(connection: Connection, io: Io, asJson: boolean): Session {
   return {
     dailies: createDailies({
       url: connection.url,
       ...(connection.apiKey === undefined ? {} : { apiKey: connection.apiKey }),
       userAgent: 'dailies-cli',
+      ...patience,
     }),
     io,
     printer: createPrinter(io, asJson),
