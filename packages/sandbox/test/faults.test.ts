@@ -231,6 +231,7 @@ describe('scripted faults', () => {
     [{ fault: '5000', rate: 2 }, /rate must be a number from 0 to 1/],
     [{ fault: '5000', count: 1.5 }, /count must be a whole number/],
     [{ fault: 'stuck', call: 'query' }, /strikes creates only/],
+    [{ fault: '5000', call: 'query', match: { prompt: 'x' } }, /match looks at creates only/],
     [{ fault: '5000', match: { colour: 'red' } }, /match.colour is not known/],
   ])('%j is refused by name', async (body, message) => {
     const client = await openSandbox();

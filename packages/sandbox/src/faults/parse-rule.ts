@@ -24,6 +24,8 @@ export function parseFaultRule(body: unknown, id: number): FaultRule {
   if (!call) throw new FaultRequestError(`call must be one of ${calls.join(', ')}`);
   const worksOnReads = entry.phase === 'refuse' || entry.name === 'slow_headers';
   demand(call === 'create' || worksOnReads, `fault ${entry.name} strikes creates only; leave call out`);
+  const match = readMatch(rule['match'] ?? {});
+  demand(call === 'create' || Object.keys(match).length === 0, 'match looks at creates only; leave it out for reads');
   const rate = readNumber(rule, 'rate', { max: 1, whole: false });
   const count = readNumber(rule, 'count', { max: 1e9, whole: true });
   const delayMs = readNumber(rule, 'delay_ms', { max: 3_600_000, whole: true });
@@ -34,7 +36,7 @@ export function parseFaultRule(body: unknown, id: number): FaultRule {
     rate: rate ?? 1,
     call,
     times: rule['times'] === null ? null : (readNumber(rule, 'times', { max: 1e6, whole: true }) ?? 1),
-    match: readMatch(rule['match'] ?? {}),
+    match,
     ...(delayMs === undefined ? {} : { delay_ms: delayMs }),
   };
 }
