@@ -16,7 +16,7 @@ export async function shrinkByForeignUse(
   attempt: AttemptRow,
   signal: AbortSignal,
 ): Promise<void> {
-  const running: string[] = [];
+  const running: { readonly taskId: string; readonly externalTaskId: string | null }[] = [];
   try {
     const nowMs = Date.now();
     const span = { fromMs: nowMs - spanMs, toMs: nowMs };
@@ -24,7 +24,7 @@ export async function shrinkByForeignUse(
       signal,
       timeoutMs: context.options.readTimeoutMs,
     })) {
-      if (task.status === 'submitted' || task.status === 'processing') running.push(task.taskId);
+      if (task.status === 'submitted' || task.status === 'processing') running.push(task);
     }
   } catch (error) {
     context.log('warn', 'Could not count the tasks of others after a 1303', { error, accountId: attempt.account_id });
@@ -32,9 +32,12 @@ export async function shrinkByForeignUse(
   }
   const ours = await context.database.kysely
     .selectFrom('attempts')
-    .select('task_id')
+    .select(['task_id', 'external_task_id'])
     .where('account_id', '=', attempt.account_id)
-    .where('task_id', 'in', running.length > 0 ? running : [''])
+    .where('holds_slot', '=', true)
     .execute();
-  await setForeignUse(context.database.kysely, attempt.pool_id, running.length - ours.length);
+  // A task whose answer is still awaited is known by our own id only.
+  const ids = new Set(ours.flatMap((row) => [row.task_id, row.external_task_id]));
+  const foreign = running.filter((task) => !ids.has(task.taskId) && !ids.has(task.externalTaskId ?? task.taskId));
+  await setForeignUse(context.database.kysely, attempt.pool_id, foreign.length);
 }
