@@ -9,11 +9,14 @@ import { firstLookMs } from './look-times.ts';
 import { moveVideo } from './move.ts';
 import { storedRequest } from './records.ts';
 
-/** Records Kling's task id under the caller's lease. A hint that came before it is honoured at once. */
+/**
+ * Records Kling's task id under the caller's lease. A hint that came before it is honoured at once.
+ * @param task `isNew`: Kling has just accepted the create, so whatever was paused works again; a look-up says nothing about that
+ */
 export async function adopt(
   context: VideosContext,
   attempt: AttemptRow,
-  task: { readonly taskId: string; readonly requestId: string | null },
+  task: { readonly taskId: string; readonly requestId: string | null; readonly isNew: boolean },
 ): Promise<void> {
   const asked = await context.database.kysely
     .selectFrom('videos')
@@ -34,7 +37,7 @@ export async function adopt(
         lease_until: null,
         looks: 0,
         look_at: sql<Date>`case when hinted_at is not null then dailies_now()
-          else sent_at + ${lookMs} * interval '1 millisecond' end`,
+          else coalesce(sent_at, dailies_now()) + ${lookMs} * interval '1 millisecond' end`,
       })
       .where('id', '=', attempt.id)
       .where('lease_token', '=', attempt.lease_token)
@@ -43,7 +46,7 @@ export async function adopt(
       .executeTakeFirst();
     if (!row) return;
     await moveVideo(trx, { videoId: video.id, to: 'generating', from: ['submitting'], attemptNumber: attempt.number });
-    await clearLimits(trx, { accountId: attempt.account_id, poolId: attempt.pool_id });
+    if (task.isNew) await clearLimits(trx, { accountId: attempt.account_id, poolId: attempt.pool_id });
     afterCommit(() => {
       context.events.notify();
       context.wakePoller();

@@ -3,8 +3,10 @@ import { sql, type Transaction } from 'kysely';
 import { inTransaction } from '../db/transaction.ts';
 import { AppError, NotFoundError } from '../kernel/errors.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import { listFamiliesOf } from '../scheduling/slots.ts';
 import type { VideosContext } from './context.ts';
-import { endQueued, videoError } from './end-attempt.ts';
+import { submitStates, type AttemptRow } from './attempt.ts';
+import { endQueued, requeueVideo, videoError } from './end-attempt.ts';
 import { recordEvent } from './events.ts';
 import { moveVideo } from './move.ts';
 import { isFinal } from './video.ts';
@@ -12,25 +14,55 @@ import type { Tables } from '../db/tables.ts';
 import type { VideoRow } from './records.ts';
 
 /**
- * Never sent: free at once. Sent: Kling has no cancel, so the attempt runs on with its slot and hold; if Kling charges, the charge is
+ * Never sent, or certainly refused so far: free at once. Sent: Kling has no cancel, so the attempt runs on with its slot and hold; if Kling charges, the charge is
  * captured and the file kept for its owner.
  */
 export async function cancelVideo(context: VideosContext, id: string, workspaceId: string): Promise<void> {
-  await inTransaction(context.database, async ({ trx, afterCommit }) => {
+  const freedPool = await inTransaction(context.database, async ({ trx, afterCommit }) => {
     const video = await lockOwn(trx, id, workspaceId);
+    afterCommit(() => context.events.notify());
     if (video.state === 'queued') {
       await endQueued(trx, video, 'canceled', null);
-    } else {
-      const data = {
-        note: 'Kling cannot cancel a task that it has: if it charges, the charge stands and the file is kept.',
-      };
-      const fence = { videoId: id, attemptNumber: video.attempt_number };
-      const moved = await moveVideo(trx, { ...fence, to: 'canceled', from: ['submitting', 'generating'], data });
-      if (!moved)
-        throw conflict(video, 'canceled', 'Only a video that is queued, submitting or generating can be canceled.');
+      return undefined;
     }
-    afterCommit(() => context.events.notify());
+    const unsent = video.state === 'submitting' ? await withdrawUnsent(trx, video) : undefined;
+    const data = unsent
+      ? {}
+      : {
+          note: 'Kling cannot cancel a task that it has: if it charges, the charge stands and the file is kept.',
+        };
+    const fence = { videoId: id, attemptNumber: video.attempt_number };
+    const moved = await moveVideo(trx, { ...fence, to: 'canceled', from: ['submitting', 'generating'], data });
+    if (!moved)
+      throw conflict(video, 'canceled', 'Only a video that is queued, submitting or generating can be canceled.');
+    if (unsent) await requeueVideo(trx, video, unsent, 'canceled');
+    return unsent?.pool_id;
   });
+  if (freedPool !== undefined) context.requestDispatch(await listFamiliesOf(context.database.kysely, freedPool));
+}
+
+/**
+ * Takes an attempt back of which Kling certainly has nothing. A worker that holds it at this moment finds its lease gone when it
+ * writes its send mark, and does not send.
+ */
+async function withdrawUnsent(trx: Transaction<Tables>, video: VideoRow): Promise<AttemptRow | undefined> {
+  return trx
+    .updateTable('attempts')
+    .set({
+      state: 'refused',
+      lease_token: sql`lease_token + 1`,
+      lease_until: null,
+      due_at: null,
+      ended_at: sql<Date>`dailies_now()`,
+    })
+    .where('video_id', '=', video.id)
+    .where('number', '=', video.attempt_number)
+    .where('state', 'in', submitStates)
+    .whereRef('sent_count', '=', 'refused_count')
+    .where('known_to_exist', '=', false)
+    .where('look_first', '=', false)
+    .returningAll()
+    .executeTakeFirst();
 }
 
 /** Leaves a tombstone: the video and its ledger stay, the file and its links are gone. */

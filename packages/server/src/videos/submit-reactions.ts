@@ -5,6 +5,7 @@ import { inTransaction, type TransactionContext } from '../db/transaction.ts';
 import { backoffMs } from '../kernel/retry.ts';
 import { describeFailure } from '../kling/describe-failure.ts';
 import type { KlingApi, ProviderFailure } from '../kling/kling-api.ts';
+import { reactionTo } from '../kling/reactions.ts';
 import type { HandlerResult } from '../queue/queue.ts';
 import { backOffPool, pauseAccount, pausePool, slowAccount } from '../scheduling/limits.ts';
 import { listFamiliesOf } from '../scheduling/slots.ts';
@@ -76,8 +77,31 @@ async function refused(
   signal: AbortSignal,
 ): Promise<HandlerResult> {
   const certain = isCertain({ sent_count: attempt.sent_count, refused_count: attempt.refused_count + 1 });
-  if (!certain)
-    return wait(context, attempt, doubtBackoff.baseMs, failure.message, { doubtful: true, refusedOne: true });
+  if (certain) return endAsRefused(context, kling, attempt, failure, signal);
+  const { code, httpStatus, message, requestId } = failure;
+  const set = { failure: JSON.stringify({ code, httpStatus, message, requestId }) };
+  return wait(context, attempt, doubtBackoff.baseMs, message, { doubtful: true, refusedOne: true, set });
+}
+
+/** A repeat was refused, and the look-up that follows every repeat has found that the doubtful create bought nothing either. */
+export function refuseAfterLook(
+  context: VideosContext,
+  kling: KlingApi,
+  attempt: AttemptRow & { readonly failure: NonNullable<AttemptRow['failure']> },
+  signal: AbortSignal,
+): Promise<HandlerResult> {
+  const { failure } = attempt;
+  const rest = { retryAfterMs: null, neverSent: false, reaction: reactionTo(failure) };
+  return endAsRefused(context, kling, attempt, { ...failure, ...rest }, signal);
+}
+
+async function endAsRefused(
+  context: VideosContext,
+  kling: KlingApi,
+  attempt: AttemptRow,
+  failure: ProviderFailure,
+  signal: AbortSignal,
+): Promise<HandlerResult> {
   const pause = {
     reason: failure.code === null ? `http_${failure.httpStatus}` : String(failure.code),
     detail: failure.message,

@@ -6,12 +6,12 @@
 import { sql } from 'kysely';
 import { backoffMs } from '../kernel/retry.ts';
 import { AccountNotConfiguredError } from '../kling/account-not-configured-error.ts';
-import type { KlingApi, TaskReference, TaskReport } from '../kling/kling-api.ts';
+import type { CreateAnswer, KlingApi, TaskReference, TaskReport } from '../kling/kling-api.ts';
 import type { HandlerResult } from '../queue/queue.ts';
 import { claimAttempt, isCertain, type AttemptRow } from './attempt.ts';
 import type { VideosContext } from './context.ts';
 import { adopt } from './adopt.ts';
-import { handBack, react, wait } from './submit-reactions.ts';
+import { handBack, react, refuseAfterLook, wait } from './submit-reactions.ts';
 
 /** Left of the lease when a POST is aborted, so that a late answer is still recorded under it. */
 const leaseMarginMs = 2_000;
@@ -35,11 +35,7 @@ export async function submit(
     return await submitClaimed(context, deps, attempt, { signal, claimedAt });
   } catch (error) {
     if (!(error instanceof AccountNotConfiguredError)) throw error;
-    context.log('error', 'An attempt waits for an account that is not configured here', {
-      attemptId,
-      accountId: error.accountId,
-    });
-    return wait(context, attempt, 30_000, error.message);
+    return awaitAccount(context, attempt, error);
   }
 }
 
@@ -52,24 +48,33 @@ async function submitClaimed(
   if (!isCertain(attempt) || attempt.known_to_exist || attempt.look_first) {
     const looked = await lookUp(context, deps, attempt, run.signal);
     if (looked) return looked;
+    if (attempt.failure)
+      return refuseAfterLook(context, deps.kling, { ...attempt, failure: attempt.failure }, run.signal);
   }
   const blocked = await findBlock(context, attempt);
+  if (blocked === 'canceled') return handBack(context, attempt, 'it was canceled before it was sent');
   if (blocked === 'paused') return handBack(context, attempt, 'the account or pool was paused before it was sent');
   if (blocked !== undefined) return wait(context, attempt, blocked, 'rate limited');
   return send(context, deps, attempt, run);
 }
 
-/** What stands in the way of sending now: a pause that came after the dispatch, or the account's common waiting time in ms. */
-async function findBlock(context: VideosContext, attempt: AttemptRow): Promise<'paused' | number | undefined> {
+/** What stands in the way of sending now: its user, a pause that came after the dispatch, or the account's common wait in ms. */
+async function findBlock(
+  context: VideosContext,
+  attempt: AttemptRow,
+): Promise<'canceled' | 'paused' | number | undefined> {
   const row = await context.database.kysely
     .selectFrom('pools')
     .innerJoin('accounts', 'accounts.id', 'pools.account_id')
+    .innerJoin('videos', (join) => join.on('videos.id', '=', attempt.video_id))
+    .select('videos.state')
     .select(
       sql<boolean>`coalesce(greatest(pools.paused_at, accounts.paused_at) > ${attempt.created_at}, false)`.as('paused'),
     )
     .select(sql<number | null>`(extract(epoch from accounts.not_before - dailies_now()) * 1000)::float8`.as('wait_ms'))
     .where('pools.id', '=', attempt.pool_id)
     .executeTakeFirstOrThrow();
+  if (row.state === 'canceled') return 'canceled';
   if (row.paused && isCertain(attempt)) return 'paused';
   return row.wait_ms !== null && row.wait_ms > 0 ? Math.ceil(row.wait_ms) : undefined;
 }
@@ -87,7 +92,8 @@ async function lookUp(
   if (answer?.kind === 'found') return adopted(context, attempt, answer.report);
   if (answer?.kind !== 'not_found') return doubt(context, attempt, againMs);
   if (attempt.known_to_exist) return doubt(context, attempt, againMs);
-  if (isCertain(attempt)) return undefined;
+  // A refused repeat was sent after the window of the doubtful one had passed.
+  if (isCertain(attempt) || attempt.failure) return undefined;
   const { remaining_ms: remainingMs } = await context.database.kysely
     .selectFrom('attempts')
     .select(
@@ -102,13 +108,7 @@ async function lookUp(
     context.log('error', 'A create was lost and is held for a person to decide', { attemptId: attempt.id });
     return doubt(context, attempt, 60_000);
   }
-  const certain = await context.database.kysely
-    .updateTable('attempts')
-    .set({ refused_count: sql`sent_count` })
-    .where('id', '=', attempt.id)
-    .where('lease_token', '=', attempt.lease_token)
-    .executeTakeFirst();
-  return certain.numUpdatedRows > 0n ? undefined : { result: 'done' };
+  return undefined;
 }
 
 /** How long after a send mark a "not found" means that nothing was created. */
@@ -124,7 +124,7 @@ async function send(
 ): Promise<HandlerResult> {
   const marked = await context.database.kysely
     .updateTable('attempts')
-    .set({ state: 'sent', sent_count: sql`sent_count + 1`, sent_at: sql<Date>`dailies_now()` })
+    .set({ state: 'sent', sent_count: sql`sent_count + 1`, sent_at: sql<Date>`dailies_now()`, failure: null })
     .where('id', '=', attempt.id)
     .where('lease_token', '=', attempt.lease_token)
     .where('state', 'in', ['intended', 'sent', 'doubtful'])
@@ -134,20 +134,37 @@ async function send(
   if (!marked) return { result: 'done' };
   // On this process's own clock: a worker that was asleep must not POST after another has taken over.
   const leftMs = context.options.leaseMs - leaseMargin(context) - (deps.monotonicMs() - run.claimedAt);
-  if (leftMs <= 0) return { result: 'done' };
-  const answer = await deps.kling.createTask(
-    {
-      accountId: marked.account_id,
-      host: marked.host,
-      generation: marked.generation,
-      path: marked.path,
-      body: marked.body,
-    },
-    { signal: run.signal, timeoutMs: Math.min(context.options.postTimeoutMs, leftMs) },
-  );
+  if (leftMs <= 0) return wait(context, marked, 0, 'the lease was nearly over', { refusedOne: true });
+  const call = {
+    accountId: marked.account_id,
+    host: marked.host,
+    generation: marked.generation,
+    path: marked.path,
+    body: marked.body,
+  };
+  const timeoutMs = Math.min(context.options.postTimeoutMs, leftMs);
+  let answer: CreateAnswer;
+  try {
+    answer = await deps.kling.createTask(call, { signal: run.signal, timeoutMs });
+  } catch (error) {
+    if (!(error instanceof AccountNotConfiguredError)) throw error;
+    return awaitAccount(context, marked, error, { refusedOne: true });
+  }
   if (answer.kind === 'failed') return react(context, deps.kling, marked, answer.failure, run.signal);
-  await adopt(context, marked, { taskId: answer.taskId, requestId: answer.requestId });
+  await adopt(context, marked, { taskId: answer.taskId, requestId: answer.requestId, isNew: true });
   return { result: 'done' };
+}
+
+/** Another worker may hold the account, or an operator configures it again. */
+function awaitAccount(
+  context: VideosContext,
+  attempt: AttemptRow,
+  error: AccountNotConfiguredError,
+  change: { readonly refusedOne?: boolean } = {},
+): Promise<HandlerResult> {
+  const fields = { attemptId: attempt.id, accountId: error.accountId };
+  context.log('error', 'An attempt waits for an account that is not configured here', fields);
+  return wait(context, attempt, 30_000, error.message, change);
 }
 
 function leaseMargin(context: VideosContext): number {
@@ -155,7 +172,7 @@ function leaseMargin(context: VideosContext): number {
 }
 
 async function adopted(context: VideosContext, attempt: AttemptRow, report: TaskReport): Promise<HandlerResult> {
-  await adopt(context, attempt, { taskId: report.taskId, requestId: null });
+  await adopt(context, attempt, { taskId: report.taskId, requestId: null, isNew: false });
   return { result: 'done' };
 }
 

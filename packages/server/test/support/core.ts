@@ -18,11 +18,16 @@ import { join } from 'node:path';
 
 export const testWorkspace = 'ws_default';
 
+export interface CoreSettings {
+  readonly slots?: number;
+  readonly limit?: string | null;
+  /** Where the account's calls go; nothing listens there unless it is given. */
+  readonly host?: string;
+  readonly options?: Partial<VideosOptions>;
+}
+
 /** The parts of the platform around one database, with nothing running: tests call the moves one by one. */
-export async function openCore(
-  database: Database,
-  settings: { readonly slots?: number; readonly limit?: string | null; readonly options?: Partial<VideosOptions> } = {},
-) {
+export async function openCore(database: Database, settings: CoreSettings = {}) {
   const queue = await openQueue({ driver: 'postgres', database });
   const blobs = await openBlobStore({ driver: 'fs', directory: await mkdtemp(join(tmpdir(), 'dailies-files-')) });
   const durations = createDurations(database.kysely, () => performance.now(), 0);
@@ -67,7 +72,7 @@ export async function openCore(
   await registerAccount(database, {
     id: 'main',
     provider: 'sandbox',
-    host: 'http://127.0.0.1:9',
+    host: settings.host ?? 'http://127.0.0.1:9',
     generations: ['legacy', 'standard'],
     credentialsFingerprint: 'test',
     capacity: settings.slots ?? 3,
