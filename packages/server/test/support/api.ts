@@ -3,7 +3,6 @@ import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApp } from '../../src/api/app.ts';
 import { createKeys } from '../../src/api/authentication.ts';
-import { createFindVideoWorkspace } from '../../src/api/video-workspace.ts';
 import { publicModels } from '../../src/catalog/public-models.ts';
 import { openCdn } from '../../src/cdn/open.ts';
 import { createOwnLinks } from '../../src/cdn/own-links.ts';
@@ -37,7 +36,10 @@ export async function openApi(settings: Parameters<typeof openCore>[1] = {}) {
     blobs: core.blobs,
     cdn: openCdn({ driver: 'own' }, { links: ownLinks, clock }),
     ownLinks,
-    findVideoWorkspace: createFindVideoWorkspace(database),
+    findVideoWorkspace: async (id) => {
+      const find = database.kysely.selectFrom('videos').select('workspace_id').where('id', '=', id);
+      return (await find.executeTakeFirst())?.workspace_id;
+    },
     models: publicModels({ defaultModel: 'kling-2.6', retiredModels: 'accept', generations: null }),
     listPools: () => Promise.resolve([]),
     health,

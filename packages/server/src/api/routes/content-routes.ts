@@ -19,32 +19,34 @@ const contentQuery = strictQuery({
     .meta({ description: '1: saved under a readable name instead of played.' }),
 });
 
+const getContentSchema = {
+  operationId: 'getContent',
+  summary: 'The video file; takes Range, If-Range and If-None-Match',
+  description: 'Needs an API key or a signed link: the `video_url` of a video.',
+  tags: ['videos'],
+  security: [{ key: [] }, {}],
+  params: idParams,
+  querystring: contentQuery,
+  response: {
+    200: {
+      description: 'The whole file.',
+      content: { 'video/mp4': { schema: z.string().meta({ format: 'binary' }) } },
+    },
+    206: {
+      description: 'A part of it.',
+      content: { 'video/mp4': { schema: z.string().meta({ format: 'binary' }) } },
+    },
+    304: z.null().describe('Not changed.'),
+    ...problems(401, 403, 404, 409, 410, 416),
+  },
+};
+
 /** The file itself, for whoever has a signed link or a key of the workspace. */
 export function addContentRoutes(app: ZodApp, context: RouteContext): void {
   app.route({
     method: ['GET', 'HEAD'],
     url: '/api/videos/:id/content',
-    schema: {
-      operationId: 'getContent',
-      summary: 'The video file; takes Range, If-Range and If-None-Match',
-      description: 'Needs an API key or a signed link: the `video_url` of a video.',
-      tags: ['videos'],
-      security: [{ key: [] }, {}],
-      params: idParams,
-      querystring: contentQuery,
-      response: {
-        200: {
-          description: 'The whole file.',
-          content: { 'video/mp4': { schema: z.string().meta({ format: 'binary' }) } },
-        },
-        206: {
-          description: 'A part of it.',
-          content: { 'video/mp4': { schema: z.string().meta({ format: 'binary' }) } },
-        },
-        304: z.null().describe('Not changed.'),
-        ...problems(401, 403, 404, 409, 410, 416),
-      },
-    },
+    schema: getContentSchema,
     handler: async (request, reply) => {
       const { video, kind } = await findVideo(context, request, reply);
       const file = deliverableFile(video);

@@ -20,70 +20,65 @@ const idempotencyHeaders = z.looseObject({
 /** The body is read by the catalog, which knows what each model takes; the schema here documents it. */
 const readByCatalog = () => (data: unknown) => ({ value: data });
 
+const accepted = {
+  202: videoSchema.describe('Accepted: priced, its budget held, and queued. `Location` names it.'),
+};
+
+const createVideoRoute = {
+  schema: {
+    operationId: 'createVideo',
+    summary: 'Make a video',
+    tags: ['videos'],
+    headers: idempotencyHeaders,
+    body: createVideoBody,
+    response: { ...accepted, ...problems(400, 401, 402, 409, 413, 415) },
+  },
+  validatorCompiler: readByCatalog,
+};
+
+const retryVideoRoute = {
+  schema: {
+    operationId: 'retryVideo',
+    summary: 'Make a final video again, as a new one at the current price',
+    tags: ['videos'],
+    params: idParams,
+    headers: idempotencyHeaders,
+    response: { ...accepted, ...problems(400, 401, 402, 404, 409) },
+  },
+};
+
+const estimateVideoRoute = {
+  schema: {
+    operationId: 'estimateVideo',
+    summary: 'Price, place in the queue and expected times of a video; nothing is stored or spent',
+    tags: ['videos'],
+    body: createVideoBody,
+    response: { 200: estimateSchema, ...problems(400, 401, 413, 415) },
+  },
+  validatorCompiler: readByCatalog,
+};
+
 /** What makes videos, or says what making one would cost. */
 export function addCreateRoutes(app: ZodApp, { videos, options: { provider } }: RouteContext): void {
-  const accepted = {
-    202: videoSchema.describe('Accepted: priced, its budget held, and queued. `Location` names it.'),
-  };
-  app.post(
-    '/api/videos',
-    {
-      schema: {
-        operationId: 'createVideo',
-        summary: 'Make a video',
-        tags: ['videos'],
-        headers: idempotencyHeaders,
-        body: createVideoBody,
-        response: { ...accepted, ...problems(400, 401, 402, 409, 413, 415) },
-      },
-      validatorCompiler: readByCatalog,
-    },
-    async (request, reply) => {
-      const workspaceId = workspaceOf(request);
-      const idempotencyKey = idempotencyKeyOf(request);
-      const options = { workspaceId, idempotencyKey, render: answerWithoutLinks };
-      return sendCreated(reply, await videos.create(request.body, options));
-    },
-  );
+  app.post('/api/videos', createVideoRoute, async (request, reply) => {
+    const workspaceId = workspaceOf(request);
+    const idempotencyKey = idempotencyKeyOf(request);
+    const options = { workspaceId, idempotencyKey, render: answerWithoutLinks };
+    return sendCreated(reply, await videos.create(request.body, options));
+  });
 
-  app.post(
-    '/api/videos/:id/retry',
-    {
-      schema: {
-        operationId: 'retryVideo',
-        summary: 'Make a final video again, as a new one at the current price',
-        tags: ['videos'],
-        params: idParams,
-        headers: idempotencyHeaders,
-        response: { ...accepted, ...problems(400, 401, 402, 404, 409) },
-      },
-    },
-    async (request, reply) => {
-      const workspaceId = workspaceOf(request);
-      refuseBody(request);
-      const idempotencyKey = idempotencyKeyOf(request);
-      const options = { workspaceId, idempotencyKey, render: answerWithoutLinks };
-      return sendCreated(reply, await videos.retry(videoIdOf(request), options));
-    },
-  );
+  app.post('/api/videos/:id/retry', retryVideoRoute, async (request, reply) => {
+    const workspaceId = workspaceOf(request);
+    refuseBody(request);
+    const idempotencyKey = idempotencyKeyOf(request);
+    const options = { workspaceId, idempotencyKey, render: answerWithoutLinks };
+    return sendCreated(reply, await videos.retry(videoIdOf(request), options));
+  });
 
-  app.post(
-    '/api/videos/estimate',
-    {
-      schema: {
-        operationId: 'estimateVideo',
-        summary: 'Price, place in the queue and expected times of a video; nothing is stored or spent',
-        tags: ['videos'],
-        body: createVideoBody,
-        response: { 200: estimateSchema, ...problems(400, 401, 413, 415) },
-      },
-      validatorCompiler: readByCatalog,
-    },
-    async (request) => ({
-      provider,
-      ...answerEstimate(await videos.estimate(request.body, workspaceOf(request))),
-    }),
-  );
+  app.post('/api/videos/estimate', estimateVideoRoute, async (request) => ({
+    provider,
+    ...answerEstimate(await videos.estimate(request.body, workspaceOf(request))),
+  }));
 }
 
 /** Sent as text: a replayed answer is what an older version made and must not be held against today's schema. */

@@ -10,42 +10,38 @@ const readySchema = z
   })
   .meta({ id: 'Readiness' });
 
+const getHealthRoute = {
+  schema: {
+    operationId: 'getHealth',
+    summary: 'The process answers',
+    tags: ['health'],
+    security: [],
+    querystring: strictQuery({}),
+    response: { 200: z.object({ status: z.literal('ok'), uptime_seconds: z.int() }) },
+  },
+};
+
+const getReadinessRoute = {
+  schema: {
+    operationId: 'getReadiness',
+    summary: 'The process can do its work now',
+    tags: ['health'],
+    security: [],
+    querystring: strictQuery({}),
+    response: { 200: readySchema, 503: readySchema },
+  },
+};
+
 /** For load balancers and orchestrators; without a key, so they show no detail beyond the names of parts. */
 export function addHealthRoutes(app: ZodApp, { health }: RouteContext): void {
-  app.get(
-    '/healthz',
-    {
-      schema: {
-        operationId: 'getHealth',
-        summary: 'The process answers',
-        tags: ['health'],
-        security: [],
-        querystring: strictQuery({}),
-        response: { 200: z.object({ status: z.literal('ok'), uptime_seconds: z.int() }) },
-      },
-    },
-    async (_request, reply) => {
-      preventCaching(reply);
-      return health.live();
-    },
-  );
+  app.get('/healthz', getHealthRoute, async (_request, reply) => {
+    preventCaching(reply);
+    return health.live();
+  });
 
-  app.get(
-    '/readyz',
-    {
-      schema: {
-        operationId: 'getReadiness',
-        summary: 'The process can do its work now',
-        tags: ['health'],
-        security: [],
-        querystring: strictQuery({}),
-        response: { 200: readySchema, 503: readySchema },
-      },
-    },
-    async (_request, reply) => {
-      preventCaching(reply);
-      const { status, checks } = await health.ready();
-      return reply.status(status === 'ready' ? 200 : 503).send({ status, checks: { ...checks } });
-    },
-  );
+  app.get('/readyz', getReadinessRoute, async (_request, reply) => {
+    preventCaching(reply);
+    const { status, checks } = await health.ready();
+    return reply.status(status === 'ready' ? 200 : 503).send({ status, checks: { ...checks } });
+  });
 }

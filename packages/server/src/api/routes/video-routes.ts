@@ -46,93 +46,88 @@ const listQuery = strictQuery({
     .meta({ description: '`next_cursor` of the page before.' }),
 });
 
+const one = { tags: ['videos'], params: idParams };
+
+const listVideosRoute = {
+  schema: {
+    operationId: 'listVideos',
+    summary: 'Videos, newest first',
+    tags: ['videos'],
+    querystring: listQuery,
+    response: { 200: videoPageSchema, ...problems(400, 401) },
+  },
+};
+
+const getVideoRoute = {
+  schema: {
+    ...one,
+    operationId: 'getVideo',
+    summary: 'One video',
+    querystring: strictQuery({}),
+    response: { 200: videoSchema, ...problems(401, 404) },
+  },
+};
+
+const cancelVideoRoute = {
+  schema: {
+    ...one,
+    operationId: 'cancelVideo',
+    summary: 'Stop a video: free before it was sent to Kling, else charged if Kling charges',
+    response: { 200: videoSchema, ...problems(401, 404, 409) },
+  },
+};
+
+const deleteVideoRoute = {
+  schema: {
+    ...one,
+    operationId: 'deleteVideo',
+    summary: 'Delete the file of a final video; receipt and ledger stay',
+    response: { 204: z.null().describe('Deleted.'), ...problems(401, 404, 409) },
+  },
+};
+
+const getReceiptRoute = {
+  schema: {
+    ...one,
+    operationId: 'getReceipt',
+    summary: 'What a video was held, charged and released, and every task behind it',
+    querystring: strictQuery({}),
+    response: { 200: receiptSchema, ...problems(401, 404) },
+  },
+};
+
 /** What looks at videos and what stops or deletes them. */
 export function addVideoRoutes(app: ZodApp, { videos, links }: RouteContext): void {
-  app.get(
-    '/api/videos',
-    {
-      schema: {
-        operationId: 'listVideos',
-        summary: 'Videos, newest first',
-        tags: ['videos'],
-        querystring: listQuery,
-        response: { 200: videoPageSchema, ...problems(400, 401) },
-      },
-    },
-    async (request) => {
-      const { query } = request;
-      const filter = {
-        states: query.status === undefined ? null : parseStates([query.status].flat()),
-        model: query.model ?? null,
-        metadata: query.metadata ?? {},
-        limit: Number(query.limit ?? 20),
-        cursor: query.cursor ?? null,
-      };
-      const page = await videos.list(filter, workspaceOf(request));
-      const data = await Promise.all(page.videos.map((video) => answerVideo(video, links)));
-      return { data, next_cursor: page.nextCursor };
-    },
+  app.get('/api/videos', listVideosRoute, async (request) => {
+    const { query } = request;
+    const filter = {
+      states: query.status === undefined ? null : parseStates([query.status].flat()),
+      model: query.model ?? null,
+      metadata: query.metadata ?? {},
+      limit: Number(query.limit ?? 20),
+      cursor: query.cursor ?? null,
+    };
+    const page = await videos.list(filter, workspaceOf(request));
+    const data = await Promise.all(page.videos.map((video) => answerVideo(video, links)));
+    return { data, next_cursor: page.nextCursor };
+  });
+
+  app.get('/api/videos/:id', getVideoRoute, async (request) =>
+    answerVideo(await videos.get(videoIdOf(request), workspaceOf(request)), links),
   );
 
-  const one = { tags: ['videos'], params: idParams };
-  app.get(
-    '/api/videos/:id',
-    {
-      schema: {
-        ...one,
-        operationId: 'getVideo',
-        summary: 'One video',
-        querystring: strictQuery({}),
-        response: { 200: videoSchema, ...problems(401, 404) },
-      },
-    },
-    async (request) => answerVideo(await videos.get(videoIdOf(request), workspaceOf(request)), links),
-  );
+  app.post('/api/videos/:id/cancel', cancelVideoRoute, async (request) => {
+    refuseBody(request);
+    return answerVideo(await videos.cancel(videoIdOf(request), workspaceOf(request)), links);
+  });
 
-  app.post(
-    '/api/videos/:id/cancel',
-    {
-      schema: {
-        ...one,
-        operationId: 'cancelVideo',
-        summary: 'Stop a video: free before it was sent to Kling, else charged if Kling charges',
-        response: { 200: videoSchema, ...problems(401, 404, 409) },
-      },
-    },
-    async (request) => {
-      refuseBody(request);
-      return answerVideo(await videos.cancel(videoIdOf(request), workspaceOf(request)), links);
-    },
-  );
+  app.delete('/api/videos/:id', deleteVideoRoute, async (request, reply) => {
+    await videos.delete(videoIdOf(request), workspaceOf(request));
+    return reply.status(204).send(null);
+  });
 
-  app.delete(
-    '/api/videos/:id',
-    {
-      schema: {
-        ...one,
-        operationId: 'deleteVideo',
-        summary: 'Delete the file of a final video; receipt and ledger stay',
-        response: { 204: z.null().describe('Deleted.'), ...problems(401, 404, 409) },
-      },
-    },
-    async (request, reply) => {
-      await videos.delete(videoIdOf(request), workspaceOf(request));
-      return reply.status(204).send(null);
-    },
-  );
-
-  app.get(
-    '/api/videos/:id/receipt',
-    {
-      schema: {
-        ...one,
-        operationId: 'getReceipt',
-        summary: 'What a video was held, charged and released, and every task behind it',
-        querystring: strictQuery({}),
-        response: { 200: receiptSchema, ...problems(401, 404) },
-      },
-    },
-    async (request) => answerReceipt(await videos.receipt(videoIdOf(request), workspaceOf(request))),
+  app.get('/api/videos/:id/receipt', getReceiptRoute, async (request) =>
+    answerReceipt(await videos.receipt(videoIdOf(request), workspaceOf(request))),
   );
 }
 
