@@ -3,9 +3,11 @@ import { models } from './catalog/models.ts';
 import { packType } from './catalog/wire.ts';
 import type { Config } from './config.ts';
 import { systemClock } from './kernel/clock.ts';
+import type { Secret } from './kernel/secret.ts';
 import { credentialsFingerprint, generationsOf } from './kling/credentials.ts';
 import type { KlingAccount, KlingApi } from './kling/kling-api.ts';
 import type { Logger } from './monitoring/log.ts';
+import { createWebhookNotifier } from './notifications/webhook.ts';
 import type { Queue } from './queue/queue.ts';
 import { registerAccount } from './scheduling/accounts.ts';
 import type { BlobStore } from './storage/blob-store.ts';
@@ -14,6 +16,7 @@ import { createDownloader } from './storage/download.ts';
 import { DownloadError } from './storage/download-error.ts';
 import { createPosterMaker } from './storage/poster.ts';
 import type { VideosContext } from './videos/context.ts';
+import { createDeliver } from './worker/deliver.ts';
 import { startWorker, type Worker } from './worker/worker.ts';
 
 interface WorkerParts {
@@ -24,7 +27,7 @@ interface WorkerParts {
   readonly blobs: BlobStore;
   readonly queue: Queue;
   readonly log: Logger;
-  readonly sandboxUrl: string | null;
+  readonly webhookSecret: Secret;
 }
 
 /** Where Kling's files were seen (Kling facts 3, URL hosts). */
@@ -45,6 +48,11 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
     connectTimeoutMs: 10_000,
     idleTimeoutMs: 30_000,
   });
+  // The form that Standard Webhooks gives a secret; the database holds the bytes behind it.
+  const notifier = createWebhookNotifier(
+    { secret: parts.webhookSecret, allowLoopback: config.role === 'serve' },
+    { clock: systemClock },
+  );
   const spoolDirectory = join(config.dataDirectory, 'spool');
   const worker = await startWorker(
     context,
@@ -58,7 +66,7 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
       },
       isGone: (error) => error instanceof DownloadError && (error.reason === 'expired' || error.reason === 'missing'),
       makePoster: createPosterMaker({ blobs, spoolDirectory }),
-      notify: async () => ({ result: 'done' }),
+      notify: createDeliver(context, notifier),
     },
     {
       concurrency: { submit: 16, look: 4, archive: 16, notify: 8 },
@@ -73,7 +81,7 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
     wakePoller: worker.wakePoller,
     async stop(graceMs) {
       await worker.stop(graceMs);
-      await downloader.close();
+      await Promise.all([downloader.close(), notifier.close()]);
     },
   };
 }

@@ -1,4 +1,5 @@
 /** The parts list: the only caller of every area's open and create. Whatever it opens is on the release stack. */
+import { chmod, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createApp } from './api/app.ts';
@@ -13,10 +14,11 @@ import { createOwnLinks } from './cdn/own-links.ts';
 import { composeWorker } from './compose-worker.ts';
 import type { Config } from './config.ts';
 import { openPlatformDatabase } from './compose-database.ts';
-import { ensureInstallationSecret } from './db/installation-secret.ts';
+import { ensureInstallationSecret, ensureWebhookSecret } from './db/installation-secret.ts';
 import { systemClock } from './kernel/clock.ts';
 import { credits } from './kernel/money.ts';
 import { createReleaseStack, type ReleaseStack } from './kernel/release-stack.ts';
+import type { Secret } from './kernel/secret.ts';
 import { createCallbackUrls } from './kling/callback-url.ts';
 import { createKlingApi } from './kling/open.ts';
 import type { KlingAccount } from './kling/kling-api.ts';
@@ -73,6 +75,8 @@ async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<P
   const keys = createKeys(database);
   const keyFile = join(config.dataDirectory, 'api-key');
   const localKey = role === 'serve' ? await ensureLocalKey(database, keyFile, defaultWorkspace) : null;
+  const webhookSecret = await ensureWebhookSecret(kysely);
+  if (role === 'serve') await writeSecretFile(join(config.dataDirectory, 'webhook-secret'), webhookSecret);
 
   const onError = (error: Error, while_: string) => log.error({ error, while: while_ }, 'the queue failed');
   const queue = await openQueue({ driver: config.queue.driver, database, onError });
@@ -148,7 +152,7 @@ async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<P
       blobs,
       queue,
       log,
-      sandboxUrl: sandbox?.url ?? null,
+      webhookSecret,
     });
     lateWorker.wakePoller = worker.wakePoller;
     stack.push('worker', () => worker.stop(config.shutdownGraceMs));
@@ -247,6 +251,12 @@ async function resolveAccount(config: Config, sandbox: { readonly url: string } 
   if (config.provider === 'kling' || apiKey || accessKey) return { id, host, apiKey, accessKey, secretKey };
   const { sandboxCredentials } = await import('./sandbox-credentials.ts');
   return { id, host, ...sandboxCredentials(config.kling.generation) };
+}
+
+/** For whoever verifies our webhooks on this machine. */
+async function writeSecretFile(file: string, secret: Secret): Promise<void> {
+  await writeFile(file, `${secret.reveal()}\n`, { mode: 0o600 });
+  await chmod(file, 0o600);
 }
 
 /** A port that was asked for, or a free one: links need to know it before anything listens. */

@@ -20,3 +20,9 @@ export async function ensureInstallationSecret(
     .executeTakeFirstOrThrow();
   return new Secret(row.value);
 }
+
+/** The secret that signs webhooks, in the form in which receivers configure it (Standard Webhooks). */
+export async function ensureWebhookSecret(kysely: Kysely<Tables>): Promise<Secret> {
+  const secret = await ensureInstallationSecret(kysely, 'webhooks');
+  return new Secret(`whsec_${secret.reveal()}`);
+}

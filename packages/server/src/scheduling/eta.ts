@@ -33,17 +33,22 @@ export async function estimateStart(kysely: Kysely<Tables>, waiting: Waiting): P
     mean_ms: number;
     slots: number;
     free: number;
-    busy: number;
   }>`
-    with own as (
+    with mine as (
+      select weight, queued from flows where family_id = ${id} and workspace_id = ${workspaceId}
+    ), counted as (
       select count(*)::int as ahead from (
         select 1 from videos where family_id = ${id} and workspace_id = ${workspaceId} and state = 'queued'
           and (priority > ${priority} or (priority = ${priority} and ${
             acceptedAt === null ? sql`true` : sql`(accepted_at, id) < (${acceptedAt}::timestamptz, ${videoId}::text)`
           }))
-        limit ${exactPositions + 1}) head
-    ), mine as (
-      select weight from flows where family_id = ${id} and workspace_id = ${workspaceId}
+        -- Behind a long backlog a new video is not worth the count: its flow knows the length.
+        limit (select case when ${videoId === null}::boolean and coalesce(max(queued), 0) > ${exactPositions}::int then 0
+          else ${exactPositions + 1}::int end from mine)) head
+    ), own as (
+      select case when counted.ahead > ${exactPositions}::int or (${videoId === null}::boolean and mine.queued > ${exactPositions}::int)
+        then greatest(counted.ahead, mine.queued) else counted.ahead end as ahead
+      from counted left join mine on true
     ), others as (
       select coalesce(sum(least(flows.queued, ceil((own.ahead + 1) * flows.weight / coalesce(mine.weight, 1)))), 0)::int as turn
       from flows cross join own left join mine on true
@@ -52,14 +57,14 @@ export async function estimateStart(kysely: Kysely<Tables>, waiting: Waiting): P
       select coalesce(sum(queued_slot_ms)::float8 / nullif(sum(queued), 0), ${waiting.expectedMs})::float8 as mean_ms
       from flows where family_id = ${id}
     ), room as (
-      select coalesce(sum(least(pools.capacity, pools.effective)), 0)::int as slots, coalesce(sum(pools.in_use), 0)::int as busy,
+      select coalesce(sum(least(pools.capacity, pools.effective)), 0)::int as slots,
         coalesce(sum(greatest(least(pools.capacity, pools.effective) - pools.in_use, 0)), 0)::int as free
       from pools join accounts on accounts.id = pools.account_id
       where accounts.provider = ${family.provider} and pools.pack_type = ${family.packType} and pools.model in (${family.model}, '*')
         and (${family.needs}::text is null or ${family.needs}::text = any(accounts.generations))
         and pools.paused_at is null and accounts.paused_at is null
     )
-    select own.ahead, others.turn as others, backlog.mean_ms, room.slots, room.busy, room.free
+    select own.ahead, others.turn as others, backlog.mean_ms, room.slots, room.free
     from own, others, backlog, room`.execute(kysely);
   const row = rows[0];
   if (!row) return { position: 1, startsInMs: null, endsInMs: null };

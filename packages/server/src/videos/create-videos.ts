@@ -34,7 +34,7 @@ export function createVideos(context: VideosContext, deps: { budgets: Budgets; b
       const row = await getVideoRow(kysely, id, options.workspaceId);
       if (!isFinal(row.state)) {
         const text = `The video is ${row.state} and cannot be retried yet. Only a final video can be made again.`;
-        throw new AppError('state_conflict', text, { data: { status: row.state } });
+        throw new AppError('state_conflict', text, { data: { video_status: row.state } });
       }
       const { metadata, priority, webhook_url } = row;
       const body = { ...storedRequest(row), metadata, priority, ...(webhook_url === null ? {} : { webhook_url }) };

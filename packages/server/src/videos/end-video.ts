@@ -145,6 +145,6 @@ async function lockOwn(trx: Transaction<Tables>, id: string, workspaceId: string
 
 function conflict(video: VideoRow, to: string, fix: string): AppError {
   return new AppError('state_conflict', `The video is ${video.state} and cannot be ${to}. ${fix}`, {
-    data: { status: video.state },
+    data: { video_status: video.state },
   });
 }

@@ -5,13 +5,11 @@
 import { sql } from 'kysely';
 import type { KlingApi, LookAnswer } from '../kling/kling-api.ts';
 import { inTransaction } from '../db/transaction.ts';
-import { release } from '../budget/ledger.ts';
-import { credits } from '../kernel/money.ts';
 import { finishInFlow } from '../scheduling/flows.ts';
 import { freeSlot, listFamiliesOf } from '../scheduling/slots.ts';
 import type { AttemptRow } from './attempt.ts';
 import type { VideosContext } from './context.ts';
-import { accountOf, lockVideo, videoError } from './end-attempt.ts';
+import { lockVideo, releaseHold, videoError } from './end-attempt.ts';
 import { nextLookMs } from './look-times.ts';
 import { moveVideo } from './move.ts';
 import { storedRequest } from './records.ts';
@@ -68,7 +66,15 @@ export async function lookAtAccount(
     context.log('error', 'Could not look at tasks', { accountId, error });
     answers = [];
   }
-  for (const [index, attempt] of attempts.entries()) await take(context, attempt, answers[index]);
+  for (const [index, attempt] of attempts.entries()) {
+    try {
+      await take(context, attempt, answers[index]);
+    } catch (error) {
+      // The others were asked for too, and this one would be the first of every batch.
+      context.log('error', 'An answer could not be recorded', { attemptId: attempt.id, error });
+      await lookAgain(context, attempt, strangeMs(context, attempt), null);
+    }
+  }
   return attempts.length;
 }
 
@@ -79,6 +85,8 @@ async function claimLooks(context: VideosContext, accountId: string): Promise<Cl
     .updateTable('attempts')
     .set({
       look_token: sql`look_token + 1`,
+      // Answered by this look; one that comes from now on is not.
+      hinted_at: null,
       look_lease_until: sql<Date>`dailies_now() + ${leaseMs} * interval '1 millisecond'`,
     })
     .where('id', 'in', (query) =>
@@ -110,7 +118,8 @@ async function take(context: VideosContext, attempt: ClaimedAttempt, answer: Loo
   const { report } = answer;
   const result = await settle(context, attempt, report);
   if (result === 'ended' || result === 'stale') return;
-  if (result === 'strange' && report.status === 'succeeded' && attempt.age_ms > forgottenAfterMs) {
+  const hopeless = isOverdue(context, attempt) || attempt.age_ms > forgottenAfterMs;
+  if (result === 'strange' && report.status === 'succeeded' && hopeless) {
     await end(context, attempt, report, null);
     return;
   }
@@ -131,10 +140,11 @@ function isOverdue(context: VideosContext, attempt: ClaimedAttempt): boolean {
 }
 
 function strangeMs(context: VideosContext, attempt: AttemptRow): number {
+  if (attempt.state === 'abandoned') return abandonedLookMs;
   return Math.min(strangeBackoffCapMs, Math.max(context.options.pollFloorMs, 1_000) * 2 ** Math.min(attempt.looks, 10));
 }
 
-/** A hint that came while the look was under way is not lost: it keeps its earlier time. */
+/** A hint that came while the look was under way is not lost: it is followed by a look of its own. */
 async function lookAgain(
   context: VideosContext,
   attempt: ClaimedAttempt,
@@ -150,7 +160,7 @@ async function lookAgain(
       ...(statusWord === null ? {} : { provider_status: statusWord }),
       look_at: forgotten
         ? null
-        : sql<Date>`case when look_at > ${attempt.look_at}::timestamptz then look_at
+        : sql<Date>`case when hinted_at is not null then dailies_now()
             else dailies_now() + ${Math.round(afterMs)} * interval '1 millisecond' end`,
     })
     .where('id', '=', attempt.id)
@@ -179,16 +189,10 @@ async function abandon(context: VideosContext, attempt: ClaimedAttempt): Promise
       .returning('id')
       .executeTakeFirst();
     if (!row) return;
-    const held = credits(video.hold_credits);
-    await trx
-      .updateTable('videos')
-      .set({ hold_credits: '0', charged_credits: '0' })
-      .where('id', '=', video.id)
-      .execute();
     const set = { error: JSON.stringify(error) };
     const fence = { videoId: video.id, from: ['generating'] as const, attemptNumber: attempt.number };
     await moveVideo(trx, { ...fence, to: 'failed', set, data: { error } });
-    await release(trx, accountOf(video, attempt.number), held, 'provider_lost');
+    await releaseHold(trx, video, attempt.number, 'provider_lost');
     await freeSlot(trx, attempt.pool_id);
     const flow = { familyId: attempt.family_id, workspaceId: attempt.workspace_id };
     await finishInFlow(trx, flow, attempt.fairness_cost, attempt.age_ms);
@@ -198,9 +202,25 @@ async function abandon(context: VideosContext, attempt: ClaimedAttempt): Promise
   context.requestDispatch(await listFamiliesOf(context.database.kysely, attempt.pool_id));
 }
 
-/** A callback said that a task ended: look now. At most one look is pending, whatever arrives. */
+/**
+ * A callback said that a task ended: look now. At most one look is pending, whatever arrives. Before the task id is known the hint
+ * is kept for it, and the first one brings the look-up of a create in doubt forward.
+ */
 export async function hint(context: VideosContext, attemptId: string): Promise<void> {
-  const row = await context.database.kysely
+  const { kysely } = context.database;
+  const doubtful = await kysely
+    .updateTable('attempts')
+    .set({
+      hinted_at: sql<Date>`dailies_now()`,
+      due_at: sql<Date>`least(due_at, dailies_now())`,
+      published_at: sql<Date>`dailies_now()`,
+    })
+    .where('id', '=', attemptId)
+    .where('state', '=', 'doubtful')
+    .where('hinted_at', 'is', null)
+    .executeTakeFirst();
+  if (doubtful.numUpdatedRows > 0n) return context.queue.publish([{ kind: 'submit', id: attemptId }]);
+  const row = await kysely
     .updateTable('attempts')
     .set({
       hinted_at: sql<Date>`dailies_now()`,

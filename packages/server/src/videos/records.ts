@@ -34,6 +34,8 @@ export async function toRecords(kysely: Kysely<Tables>, rows: readonly VideoRow[
     .where('video_id', 'in', ids)
     .orderBy('created_at')
     .execute();
+  // The file that is there counts; among several, the newest.
+  files.sort((left, right) => Number(left.state === 'stored') - Number(right.state === 'stored'));
   const newest = new Map(files.map((file) => [file.video_id, file]));
   const records: VideoRecord[] = [];
   for (const row of rows) records.push(toRecord(row, newest.get(row.id), await queueOf(kysely, row)));
