@@ -1,9 +1,8 @@
-import { access } from 'node:fs/promises';
 import type { Config } from './config.ts';
 import { lockDataDirectory } from './db/data-directory-lock.ts';
 import { openDatabase, type Database } from './db/database.ts';
 import { migrate, requireSchema } from './db/migrate.ts';
-import { preparedTemplate } from './db/prepared.ts';
+import { openPreparedDatabase } from './db/prepared.ts';
 import type { ReleaseStack } from './kernel/release-stack.ts';
 import type { Logger } from './monitoring/log.ts';
 
@@ -20,14 +19,8 @@ export async function openPlatformDatabase(config: Config, log: Logger, stack: R
   const { directory } = config.database;
   const lock = await lockDataDirectory(config.dataDirectory);
   stack.push('data folder lock', () => lock.release());
-  const isNew = await access(directory).then(
-    () => false,
-    () => true,
-  );
-  const template = isNew ? await preparedTemplate() : null;
-  const database = await openDatabase({ driver: 'pglite', directory, template, onError });
+  const database = await openPreparedDatabase(directory, { onError });
   stack.push('database', () => database.close());
-  await migrate(database);
   if (lock.unclean) await takeOver(database, log);
   return database;
 }
