@@ -24,7 +24,7 @@ export function reportError(error: unknown, url: string | undefined, printer: Pr
 function describe(error: unknown, url: string | undefined): Report {
   if (error instanceof CommandError) return error;
   if (error instanceof ConnectionError) return unreachable(error, url);
-  if (error instanceof DailiesError) return { ...error, message: error.message, exitCode: exitCodeOf(error) };
+  if (error instanceof DailiesError) return { code: error.code, message: error.message, exitCode: exitCodeOf(error) };
   if (error instanceof TypeError) return { code: 'usage', message: error.message, exitCode: exitCodes.usage };
   const message = error instanceof Error ? error.message : String(error);
   return { code: 'failed', message, exitCode: exitCodes.failed };

@@ -1,6 +1,6 @@
 const wide =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\uff00-\uff60]/u;
-const invisible = /[\p{Mark}\u200b-\u200d\ufe0f]/u;
+const invisible = /\p{Mark}|\u200b|\u200c|\u200d/u; // variation selectors are marks
 
 /** Columns that a text takes in a terminal. */
 export function widthOf(text: string): number {
