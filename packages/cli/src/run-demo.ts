@@ -33,7 +33,7 @@ export async function runDemo(words: readonly string[], io: Io): Promise<ExitCod
     printer.line();
     await runCli(['show', id], inside);
     printer.line();
-    printer.line(`See it again: DATA_DIR=${here} npm start, and DATA_DIR=${here} npm run dailies -- show ${id} --json`);
+    printer.line(`See it again: DATA_DIR=${here} npm start, and DATA_DIR=${here} npx dailies show ${id} --json`);
     printer.line('Playable file:');
     printer.line(join(folder, `${id}.mp4`));
     return exitCodes.ok;

@@ -31,7 +31,7 @@ export function createSession(connection: Connection, io: Io, asJson: boolean): 
   };
 }
 
-/** Inside an npm script of the project there is no `dailies` on the path. */
+/** Inside an npm script (or npx) `dailies` is on the path of that script only. */
 export function programName(io: Pick<Io, 'env'>): string {
-  return io.env['npm_lifecycle_event'] === undefined ? 'dailies' : 'npm run dailies --';
+  return io.env['npm_lifecycle_event'] === undefined ? 'dailies' : 'npx dailies';
 }
