@@ -59,7 +59,8 @@ export async function end(
     const row = await markEnded(trx, attempt.id, report);
     if (!row) return undefined;
     await decideMoney(trx, video, row, report);
-    const fileId = file ? await addFile(trx, video, row, file) : undefined;
+    // The owner of a deleted video does not want its file any more.
+    const fileId = file && video.deleted_at === null ? await addFile(trx, video, row, file) : undefined;
     await moveOn(trx, video, row, report, fileId);
     if (!row.wasAbandoned) {
       await freeSlot(trx, row.pool_id);
