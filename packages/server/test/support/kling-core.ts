@@ -1,4 +1,12 @@
-import { sandboxAccessKey, sandboxApiKey, sandboxSecretKey, startSandbox, type SandboxOptions } from '@dailies/sandbox';
+import {
+  sandboxAccessKey,
+  sandboxApiKey,
+  sandboxSecretKey,
+  startSandbox,
+  type Sandbox,
+  type SandboxOptions,
+} from '@dailies/sandbox';
+import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { onTestFinished } from 'vitest';
 import type { Database } from '../../src/db/database.ts';
@@ -33,7 +41,7 @@ export async function emptyTables({ kysely }: Database): Promise<void> {
 export async function openKlingCore(database: Database, settings: KlingCoreSettings = {}) {
   const sandbox = await startSandbox({ taskMs: 0, files: 'tiny', ...settings.sandbox });
   onTestFinished(() => sandbox.close());
-  return { sandbox, ...(await openCoreAt(database, sandbox.url, settings)), ...sandboxTools(sandbox.url) };
+  return { sandbox, ...(await openCoreAt(database, sandbox.url, settings)), ...sandboxTools(sandbox) };
 }
 
 /** The core, step by step, before whatever answers at `host`. */
@@ -112,8 +120,17 @@ function openClient(host: string, credentials: 'key' | 'pair' | 'none'): KlingAp
   return createKlingApi({ accounts: credentials === 'none' ? [] : [account], clock: systemClock });
 }
 
-function sandboxTools(url: string) {
+function sandboxTools(sandbox: Sandbox) {
+  const { url } = sandbox;
   return {
+    /** Resolves when no task runs any more. */
+    async ended(): Promise<void> {
+      const deadline = performance.now() + 20_000;
+      while (Object.values(sandbox.stats().in_flight).some((count) => count > 0)) {
+        if (performance.now() > deadline) throw new Error('tasks still run');
+        await delay(2);
+      }
+    },
     async fault(rule: Record<string, unknown>): Promise<void> {
       const answer = await fetch(`${url}/_sandbox/faults`, { method: 'POST', body: JSON.stringify(rule) });
       if (answer.status !== 201) throw new Error(await answer.text());
