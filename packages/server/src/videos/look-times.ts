@@ -21,7 +21,8 @@ export function nextLookMs(context: Timing, expected: ExpectedDuration, ageMs: n
   const floor = context.options.pollFloorMs;
   if (!expected.observed) return Math.max(floor, Math.round(ageMs / 2));
   if (ageMs < expected.p10Ms) return Math.max(floor, Math.round(expected.p10Ms - ageMs));
-  // Near the expected end every 5 % of it; a task that is long overdue is looked at by its own age.
-  const tight = expected.p50Ms * 0.05;
+  // Near the expected end every 5 % of it, or closer where tasks end at nearly the same age; a task that is long overdue is
+  // looked at by its own age.
+  const tight = Math.min(expected.p50Ms * 0.05, Math.max(0, expected.p99Ms - expected.p10Ms) / 4);
   return Math.max(floor, Math.round(Math.max(tight, (ageMs - expected.p99Ms) * 0.1)));
 }
