@@ -40,7 +40,8 @@ async function runRole(role: keyof typeof roles, options: ServerOptions, io: Io)
   };
   const { runServer } = await import('@dailies/server');
   const printer = createPrinter(io, false);
-  const code = await interruptible(io, (signal) => runServer(role, { env, signal, out: printer.line }));
+  const out = (text: string): void => text.split('\n').forEach((line) => printer.line(line));
+  const code = await interruptible(io, (signal) => runServer(role, { env, signal, out }));
   const known = Object.values(exitCodes).find((value) => value === code);
   return known ?? exitCodes.failed;
 }
