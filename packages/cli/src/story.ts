@@ -7,6 +7,8 @@ import { parseStory } from './story/options.ts';
 import { runStory } from './story/run-story.ts';
 
 const io = createProcessIo();
+// Leaving by `exit` takes the child processes along; without a handler a signal would leave them behind.
+io.onInterrupt(() => process.exit(exitCodes.interrupted));
 try {
   process.exitCode = await runStory(parseStory(process.argv.slice(2), io), io);
 } catch (error) {
