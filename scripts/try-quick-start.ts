@@ -1,12 +1,13 @@
 /**
  * Does what the README says a newcomer should do, and fails where it does not work: the demo's file must be H.264 of the right length
- * with its index in front, the server must come up, its first request be accepted and end as a playable video, the CLI find it.
+ * with its index in front, the server must come up, its first request be accepted and end as a video that Chromium plays, the CLI find it.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { playInChromium } from './play-in-chromium.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const readme = await readFile(path.join(root, 'README.md'), 'utf8');
@@ -37,6 +38,13 @@ try {
   expectText(`${String(video['status'])} ${String(video['estimated_credits'])}`, 'queued 1.5');
   console.log(run(`npm run --silent dailies -- watch ${String(video['job_id'])} -o ${folder}/first.mp4`, root));
   checkFile(`${folder}/first.mp4`);
+  const shown = run(`npm run --silent dailies -- show ${String(video['job_id'])} --json`, root);
+  const { video_url: link, receipt } = JSON.parse(shown) as {
+    video_url: string;
+    receipt: { entries: { kind: string; credits: number }[] };
+  }; // the CLI's own answer
+  expectText(receipt.entries.map(({ kind, credits }) => `${kind} ${credits}`).join(', '), 'hold 1.5, capture 1.5');
+  console.log('played by Chromium from its link:', await playInChromium(link));
   for (const command of cli.filter((line) => line.startsWith('npm run dailies'))) {
     console.log(run(command.replace('npm run', 'npm run --silent').replace('generate', `generate -o ${folder}`), root));
   }
