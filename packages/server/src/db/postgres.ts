@@ -18,6 +18,8 @@ export async function openPostgres(options: PostgresOptions, onError: Database['
   });
   // Without a listener, an idle connection that breaks would end the process.
   pool.on('error', (error) => onError(error, 'a PostgreSQL connection was idle'));
+  // Nor may one that breaks between two statements of a transaction: the next statement tells its caller.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   try {
     await pool.query('select 1');
   } catch (error) {
