@@ -36,11 +36,15 @@ export function createFlowRegistry(kysely: Kysely<Tables>): {
       const key = `${id} ${workspaceId}`;
       if (known.has(key)) return id;
       const { provider, model, packType, needs } = family;
-      await kysely
-        .insertInto('families')
-        .values({ id, provider, model, pack_type: packType, needs })
-        .onConflict((conflict) => conflict.doNothing())
-        .execute();
+      // Read first: an insert would wait for a dispatch that is just changing the row, only to do nothing.
+      const stored = await kysely.selectFrom('families').select('id').where('id', '=', id).executeTakeFirst();
+      if (!stored) {
+        await kysely
+          .insertInto('families')
+          .values({ id, provider, model, pack_type: packType, needs })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute();
+      }
       await kysely
         .insertInto('flows')
         .values({ family_id: id, workspace_id: workspaceId, cap: null })

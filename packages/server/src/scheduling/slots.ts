@@ -19,7 +19,7 @@ export interface TakenSlot {
 
 /**
  * Takes one slot of a pool that can serve the family, the least loaded first. A paused account or pool gives one slot for a
- * trial whenever its trial time has come.
+ * trial whenever its trial time has come; who waited for another's trial reads the new time and gets none.
  */
 export async function takeSlot(trx: Transaction<Tables>, family: Family): Promise<TakenSlot | undefined> {
   const { rows } = await sql<TakenSlot>`
@@ -40,12 +40,16 @@ export async function takeSlot(trx: Transaction<Tables>, family: Family): Promis
     ), trial as (
       update accounts set trial_at = dailies_now() + ${trialIntervalMs} * interval '1 millisecond'
       from candidate, pools where candidate.account_trial and pools.id = candidate.id and accounts.id = pools.account_id
+        and accounts.trial_at <= dailies_now()
+      returning accounts.id
     )
     update pools set in_use = in_use + 1,
       trial_at = case when candidate.pool_trial
         then dailies_now() + ${trialIntervalMs} * interval '1 millisecond' else trial_at end
     from candidate
     where pools.id = candidate.id and pools.in_use < least(pools.capacity, pools.effective)
+      and (not candidate.account_trial or exists (select 1 from trial))
+      and (not candidate.pool_trial or pools.trial_at <= dailies_now())
     returning pools.id as "poolId", pools.account_id as "accountId"`.execute(trx);
   return rows[0];
 }

@@ -35,7 +35,13 @@ async function dispatchSome(
   { trx, afterCommit }: TransactionContext,
   familyId: string,
 ): Promise<number> {
-  const row = await trx.selectFrom('families').select('id').where('id', '=', familyId).forUpdate().executeTakeFirst();
+  // Not FOR UPDATE: creates hold a key share of the row by their foreign key, and neither has to wait for the other.
+  const row = await trx
+    .selectFrom('families')
+    .select('id')
+    .where('id', '=', familyId)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
   if (!row) return 0;
   const family = parseFamilyId(familyId);
   const messages: Message[] = [];
