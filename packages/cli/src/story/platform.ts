@@ -79,13 +79,12 @@ async function startServers(
   return api.match[1] ?? '';
 }
 
-/**
- * The server's own polling times fit tasks of a minute and more. The story's tasks stand for those in a fraction of the
- * time, so the times shrink with them.
- */
+/** What a 5 s clip of the default model is expected to take at Kling: the story's tasks stand for those in a fraction of the time. */
+const usualTaskMs = 60_000;
+
+/** The server's own polling times fit tasks of a minute and more, so they shrink with the tasks. */
 function pollingFor(taskMs: number): Record<string, string> {
-  const share = (part: number): string => String(Math.max(10, Math.round(taskMs * part)));
-  return { POLL_FIRST: share(0.1), POLL_FLOOR: share(0.025) };
+  return { SANDBOX_SPEED: String(usualTaskMs / taskMs), POLL_FLOOR: String(Math.max(10, Math.round(taskMs * 0.025))) };
 }
 
 async function freePort(): Promise<number> {
