@@ -313,9 +313,10 @@ describe('workers that die or sleep', () => {
   });
 });
 
-type Script = (request: RawRequest, index: number) => string | null | 'nothing' | Promise<string | null | 'nothing'>;
+/** An answer, or `nothing`; null cuts the connection. */
+type Script = (request: RawRequest, index: number) => string | null | Promise<string | null>;
 
-/** A Kling that answers as told: null cuts the connection, `nothing` leaves it open. */
+/** A Kling that answers as told; `nothing` leaves the connection open. */
 async function openScripted(script: Script) {
   const server = await startRawServer((request: RawRequest, socket: Socket, index: number) => {
     void Promise.resolve(script(request, index)).then((answer) => {

@@ -100,7 +100,7 @@ describe.skipIf(url === null)('races (need several connections: skipped without 
     const outcomes = await times(200, () =>
       core.create().then(
         () => 'accepted',
-        (error: { code?: string }) => error.code ?? String(error),
+        (error: Error & { code?: string }) => error.code ?? error.message,
       ),
     );
     expect(outcomes.filter((outcome) => outcome === 'accepted')).toHaveLength(50);
