@@ -38,8 +38,9 @@ export interface ArchiveDeps {
   readonly makePoster: (key: string, signal: AbortSignal) => Promise<string | null>;
 }
 
-/** Where Kling does not say when a URL ends: 30 days after the file was made. */
+/** Kling clears files 30 days after they were made. A link may end before that: then the task is asked for a fresh one. */
 const keptForMs = 30 * 24 * 60 * 60_000;
+const withFreshLink = 'The link had ended; Kling gave a fresh one.';
 
 export async function archive(
   context: VideosContext,
@@ -57,9 +58,9 @@ export async function archive(
     return { result: 'done' };
   } catch (error) {
     if (signal.aborted) return await retryFile(context, file, 0, 'the worker is shutting down');
-    const fresh = deps.isGone(error) ? await freshUrl(context, deps, file, signal) : undefined;
-    if (fresh !== undefined)
-      return await retryFile(context, file, 0, 'asking again with a fresh link', { source_url: fresh });
+    const fresh = deps.isGone(error) ? await freshLink(context, deps, file, signal) : undefined;
+    // Links that are fresh each time and never work are no reason to ask without end.
+    if (fresh && file.last_error !== withFreshLink) return await retryFile(context, file, 0, withFreshLink, fresh);
     return await failOrRetry(context, file, asError(error));
   } finally {
     await lease.stop();
@@ -113,14 +114,18 @@ function holdLease(context: VideosContext, file: FileRow, outer: AbortSignal) {
 
 /** After `completed`: nobody waits for a poster. */
 async function addPoster(context: VideosContext, deps: ArchiveDeps, file: FileRow, signal: AbortSignal): Promise<void> {
-  const posterKey = await deps.makePoster(file.storage_key, signal);
-  if (posterKey === null) return;
-  await context.database.kysely
-    .updateTable('files')
-    .set({ poster_key: posterKey })
-    .where('id', '=', file.id)
-    .where('state', '=', 'stored')
-    .execute();
+  try {
+    const posterKey = await deps.makePoster(file.storage_key, signal);
+    if (posterKey === null) return;
+    await context.database.kysely
+      .updateTable('files')
+      .set({ poster_key: posterKey })
+      .where('id', '=', file.id)
+      .where('state', '=', 'stored')
+      .execute();
+  } catch (error) {
+    context.log('warn', 'No poster was made', { fileId: file.id, error });
+  }
 }
 
 async function recordStored(context: VideosContext, file: FileRow, stored: StoredVideo): Promise<void> {
@@ -158,24 +163,32 @@ async function recordStored(context: VideosContext, file: FileRow, stored: Store
   });
 }
 
-/** The same task asked again carries a new link, as long as Kling keeps the file. */
-async function freshUrl(
+interface FreshLink {
+  readonly source_url: string;
+  readonly source_expires_at: Date | null;
+}
+
+/** The same task asked again carries a new link, as long as Kling keeps the file. Undefined when nothing new was learned. */
+async function freshLink(
   context: VideosContext,
   deps: ArchiveDeps,
   file: FileRow,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<FreshLink | undefined> {
   const attempt: AttemptRow = await context.database.kysely
     .selectFrom('attempts')
     .selectAll()
     .where('id', '=', file.attempt_id)
     .executeTakeFirstOrThrow();
-  const [answer] = await deps.kling.getTasks([referenceTo(attempt)], {
-    signal,
-    timeoutMs: context.options.readTimeoutMs,
+  const options = { signal, timeoutMs: context.options.readTimeoutMs };
+  const [answer] = await deps.kling.getTasks([referenceTo(attempt)], options).catch((error: unknown) => {
+    context.log('error', 'Could not ask for a fresh link', { fileId: file.id, error });
+    return [];
   });
-  const url = answer?.kind === 'found' ? answer.report.video?.url : undefined;
-  return url === file.source_url ? undefined : url;
+  const video = answer?.kind === 'found' ? answer.report.video : null;
+  if (!video || video.url === file.source_url) return undefined;
+  const { expiresAtMs } = video;
+  return { source_url: video.url, source_expires_at: expiresAtMs === null ? null : new Date(expiresAtMs) };
 }
 
 async function failOrRetry(context: VideosContext, file: FileRow, error: Error): Promise<HandlerResult> {
@@ -183,7 +196,7 @@ async function failOrRetry(context: VideosContext, file: FileRow, error: Error):
   const { over } = await kysely
     .selectFrom('files')
     .select(
-      sql<boolean>`dailies_now() > coalesce(source_expires_at, created_at + ${keptForMs} * interval '1 millisecond')`.as(
+      sql<boolean>`dailies_now() > greatest(source_expires_at, created_at + ${keptForMs} * interval '1 millisecond')`.as(
         'over',
       ),
     )
@@ -205,7 +218,7 @@ async function retryFile(
   file: FileRow,
   afterMs: number,
   reason: string,
-  set: { readonly source_url?: string } = {},
+  set: FreshLink | Record<never, never> = {},
 ): Promise<HandlerResult> {
   await context.database.kysely
     .updateTable('files')

@@ -12,7 +12,7 @@ import { openBlobStore } from '../../src/storage/open.ts';
 import type { VideosContext, VideosOptions } from '../../src/videos/context.ts';
 import { createSignal } from '../../src/videos/events.ts';
 import { createVideos } from '../../src/videos/create-videos.ts';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -29,7 +29,8 @@ export interface CoreSettings {
 /** The parts of the platform around one database, with nothing running: tests call the moves one by one. */
 export async function openCore(database: Database, settings: CoreSettings = {}) {
   const queue = await openQueue({ driver: 'postgres', database });
-  const blobs = await openBlobStore({ driver: 'fs', directory: await mkdtemp(join(tmpdir(), 'dailies-files-')) });
+  const filesDirectory = await mkdtemp(join(tmpdir(), 'dailies-files-'));
+  const blobs = await openBlobStore({ driver: 'fs', directory: filesDirectory });
   const durations = createDurations(database.kysely, () => performance.now(), 0);
   const options: VideosOptions = {
     provider: 'sandbox',
@@ -86,6 +87,7 @@ export async function openCore(database: Database, settings: CoreSettings = {}) 
     videos,
     budgets,
     blobs,
+    filesDirectory,
     /** Families whose dispatch was asked for. */
     asked,
     async create(body: Record<string, unknown> = {}, idempotencyKey: string | null = null): Promise<string> {
@@ -99,6 +101,7 @@ export async function openCore(database: Database, settings: CoreSettings = {}) 
     async close() {
       await queue.close();
       await blobs.close();
+      await rm(filesDirectory, { recursive: true, force: true });
     },
   };
 }
