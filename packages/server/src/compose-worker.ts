@@ -59,6 +59,7 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
     {
       kling,
       queue,
+      accountIds: [account.id],
       monotonicMs: systemClock.monotonicMs,
       copy: async (url, key, signal) => {
         const remote = await downloader.open(url, { signal });

@@ -218,6 +218,7 @@ test('a running worker tells the end of a video without waiting for a sweep, and
     {
       kling,
       queue: core.context.queue,
+      accountIds: [],
       monotonicMs: systemClock.monotonicMs,
       copy: nothing,
       isGone: () => false,

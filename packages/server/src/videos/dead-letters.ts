@@ -31,18 +31,25 @@ export async function recordCrash(context: VideosContext, message: Message, erro
     .executeTakeFirstOrThrow();
   const waitMs = retryBaseMs * 2 ** Math.min(row.crashes - 1, 8);
   const dueAt = sql<Date>`dailies_now() + ${waitMs} * interval '1 millisecond'`;
-  const due = { due_at: dueAt, lease_until: null, published_at: null, publishes: 0 };
+  const due = { due_at: dueAt, published_at: null, publishes: 0 };
   if (message.kind === 'submit') {
     await kysely
       .updateTable('attempts')
       .set(due)
       .where('id', '=', message.id)
       .where('due_at', 'is not', null)
+      .where(unclaimed)
       .execute();
     if (row.crashes >= crashesAllowed) await buryUnsent(context, message);
   }
   if (message.kind === 'archive') {
-    await kysely.updateTable('files').set(due).where('id', '=', message.id).where('due_at', 'is not', null).execute();
+    await kysely
+      .updateTable('files')
+      .set(due)
+      .where('id', '=', message.id)
+      .where('due_at', 'is not', null)
+      .where(unclaimed)
+      .execute();
   }
 }
 
@@ -58,15 +65,21 @@ export async function recordDeadLetter(context: VideosContext, message: Message,
 }
 
 const now = sql<Date>`dailies_now()`;
+/** Another worker may have the row by now: its lease is not ours to end. */
+const unclaimed = sql<boolean>`(lease_until is null or lease_until <= dailies_now())`;
 
 async function buryUnsent(context: VideosContext, message: Message): Promise<void> {
   const { kysely } = context.database;
-  await kysely
+  const unsent = await kysely
     .updateTable('attempts')
     .set({ due_at: now })
     .where('id', '=', message.id)
     .where('due_at', 'is not', null)
-    .execute();
+    .whereRef('sent_count', '=', 'refused_count')
+    .where('look_first', '=', false)
+    .where(unclaimed)
+    .executeTakeFirst();
+  if (unsent.numUpdatedRows === 0n) return;
   const attempt = await claimAttempt(kysely, message.id, context.options.leaseMs);
   if (!attempt || !isCertain(attempt)) return;
   const error = videoError({

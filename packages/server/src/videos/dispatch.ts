@@ -85,7 +85,7 @@ async function startOne(
   return undefined;
 }
 
-/** The flow's next video; one that is being canceled at this moment is passed over. */
+/** The flow's next video; one that is being canceled at this moment, or whose time has passed, is passed over. */
 function lockHead(trx: Transaction<Tables>, familyId: string, workspaceId: string): Promise<VideoRow | undefined> {
   return trx
     .selectFrom('videos')
@@ -93,6 +93,7 @@ function lockHead(trx: Transaction<Tables>, familyId: string, workspaceId: strin
     .where('family_id', '=', familyId)
     .where('workspace_id', '=', workspaceId)
     .where('state', '=', 'queued')
+    .where(sql<boolean>`(start_before is null or start_before > dailies_now())`)
     .orderBy('priority', 'desc')
     .orderBy('accepted_at')
     .orderBy('id')

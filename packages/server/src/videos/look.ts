@@ -23,6 +23,10 @@ const abandonedLookMs = 60 * 60_000;
 /** Kling keeps files for 30 days; after that nothing can be learned. */
 const forgottenAfterMs = 30 * 24 * 60 * 60_000;
 
+/** A running task is reported as late after the longer of both. */
+const lateAfterMs = 30 * 60_000;
+const lateFactor = 10;
+
 type ClaimedAttempt = AttemptRow & { readonly age_ms: number };
 
 /** Accounts with a look that is due. */
@@ -132,6 +136,12 @@ async function take(context: VideosContext, attempt: ClaimedAttempt, answer: Loo
     .where('id', '=', attempt.video_id)
     .executeTakeFirstOrThrow();
   const expected = await context.expectedOf(storedRequest(asked));
+  if (attempt.age_ms > Math.max(lateAfterMs, lateFactor * expected.p99Ms)) {
+    context.log('warn', 'A task takes far longer than usual', {
+      attemptId: attempt.id,
+      ageMs: Math.round(attempt.age_ms),
+    });
+  }
   await lookAgain(context, attempt, nextLookMs(context, expected, attempt.age_ms), report.statusWord);
 }
 

@@ -34,9 +34,21 @@ export async function submit(
   try {
     return await submitClaimed(context, deps, attempt, { signal, claimedAt });
   } catch (error) {
-    if (!(error instanceof AccountNotConfiguredError)) throw error;
-    return awaitAccount(context, attempt, error);
+    if (error instanceof AccountNotConfiguredError) return awaitAccount(context, attempt, error);
+    await letGo(context, attempt);
+    throw error;
   }
+}
+
+/** A crash ends the lease of whoever crashed, and of nobody else; should this fail, the lease ends in its time. */
+async function letGo(context: VideosContext, attempt: AttemptRow): Promise<void> {
+  await context.database.kysely
+    .updateTable('attempts')
+    .set({ lease_until: null })
+    .where('id', '=', attempt.id)
+    .where('lease_token', '=', attempt.lease_token)
+    .execute()
+    .catch((error: unknown) => context.log('warn', 'Could not end a lease', { attemptId: attempt.id, error }));
 }
 
 async function submitClaimed(

@@ -5,6 +5,7 @@ import type { Consumer, Handler, HandlerResult, Message, MessageKind, Queue } fr
 import { growPools } from '../scheduling/limits.ts';
 import { listWaitingFamilies, reconcileSlots } from '../scheduling/slots.ts';
 import { archive, type ArchiveDeps } from '../videos/archive.ts';
+import { auditAccount } from '../videos/audit.ts';
 import type { VideosContext } from '../videos/context.ts';
 import { recordCrash, recordDeadLetter } from '../videos/dead-letters.ts';
 import { expireQueued } from '../videos/end-video.ts';
@@ -26,6 +27,8 @@ export interface WorkerOptions {
 export interface WorkerDeps extends Omit<ArchiveDeps, 'kling'> {
   readonly kling: KlingApi;
   readonly queue: Queue;
+  /** Accounts that this process holds the credentials of. */
+  readonly accountIds: readonly string[];
   readonly monotonicMs: () => number;
   readonly notify: Handler;
 }
@@ -38,6 +41,7 @@ export interface Worker {
 
 const idempotencyKeptMs = 24 * 60 * 60_000;
 const housekeepingMs = 60_000;
+const auditIntervalMs = 60 * 60_000;
 /** Half of what may pass between a final state and its webhook. */
 const deliveryIntervalMs = 500;
 
@@ -66,7 +70,11 @@ export async function startWorker(context: VideosContext, deps: WorkerDeps, opti
     await keepHouse(context);
     return housekeepingMs;
   }, failed('Housekeeping'));
-  const loops: Loop[] = [poller, sweeper, deliveryTimer, dispatchTimer, housekeeper];
+  const auditor = startLoop(async (signal) => {
+    for (const accountId of deps.accountIds) await auditAccount(context, deps.kling, accountId, signal);
+    return auditIntervalMs;
+  }, failed('The audit'));
+  const loops: Loop[] = [auditor, poller, sweeper, deliveryTimer, dispatchTimer, housekeeper];
   const consumers = await consumeAll(context, deps, options, poller);
   return {
     wakePoller: () => poller.wake(),
