@@ -31,10 +31,11 @@ export interface KlingCoreSettings extends CoreSettings {
 
 const never = new AbortController().signal;
 
-/** Forgets everything but the clock, so that one database serves many tests. */
+/** Forgets everything and sets the clock right, so that one database serves many tests. */
 export async function emptyTables({ kysely }: Database): Promise<void> {
   await sql`truncate workspaces, api_keys, budgets, accounts, families, pools, flows, videos, attempts, files, events,
     ledger_entries, idempotency_keys, observed_durations, dead_letters, deliveries cascade`.execute(kysely);
+  await sql`update clock set offset_ms = 0`.execute(kysely);
 }
 
 /** The core, step by step, before a sandbox over HTTP; both end with the test. */
