@@ -11,7 +11,7 @@ const built = join(here, '../dist/main.js');
 const sources = join(here, '../src/main.ts');
 const fits = (version) => {
   const [major, minor] = version.split('.').map(Number);
-  return major > 22 || (major === 22 && minor >= 18);
+  return major > 22 || (major === 22 && minor >= 19);
 };
 
 if (fits(process.versions.node) && existsSync(built)) {
@@ -44,8 +44,8 @@ function handOver(node, start) {
 
 function refuse() {
   process.stderr.write(
-    `dailies needs Node 22.18 or newer; this is Node ${process.versions.node} (${process.execPath}).\n` +
-      'Install Node 24, or in a clone of the project run: npm rebuild node\n',
+    `dailies needs Node 22.19 or newer; this is Node ${process.versions.node} (${process.execPath}).\n` +
+      'Install Node 24, or in a clone of the project run: npm rebuild node --ignore-scripts=false\n',
   );
   process.exitCode = 1;
 }
