@@ -34,8 +34,6 @@ export interface VideosOptions {
   readonly retiredModels: 'accept' | 'refuse';
   /** Generations to use even where credentials reach more; null for both. */
   readonly generations: readonly Generation[] | null;
-  /** How many times faster than Kling the provider is expected to be: the sandbox's speed, else 1. */
-  readonly providerSpeed: number;
   /** An attempt or a file that a process claimed is another's after this. */
   readonly leaseMs: number;
   readonly postTimeoutMs: number;

@@ -37,7 +37,6 @@ export async function openCore(database: Database, settings: CoreSettings = {}) 
     defaultModel: 'kling-2.6',
     retiredModels: 'accept',
     generations: null,
-    providerSpeed: 1,
     leaseMs: 60_000,
     postTimeoutMs: 30_000,
     readTimeoutMs: 15_000,

@@ -1,0 +1,67 @@
+import { createApp } from './api/app.ts';
+import type { Keys } from './api/authentication.ts';
+import { createBudgets } from './budget/create-budgets.ts';
+import { publicModels } from './catalog/public-models.ts';
+import { openCdn } from './cdn/open.ts';
+import { createOwnLinks } from './cdn/own-links.ts';
+import type { Config } from './config.ts';
+import { ensureInstallationSecret } from './db/installation-secret.ts';
+import { systemClock } from './kernel/clock.ts';
+import type { ReleaseStack } from './kernel/release-stack.ts';
+import { choosePort, localUrl } from './listen-address.ts';
+import type { Health } from './monitoring/health.ts';
+import type { Logger } from './monitoring/log.ts';
+import { listGenerations, listPools } from './scheduling/accounts.ts';
+import type { BlobStore } from './storage/blob-store.ts';
+import { version } from './version.ts';
+import type { VideosContext } from './videos/context.ts';
+import { createVideos } from './videos/create-videos.ts';
+
+interface ApiParts {
+  readonly config: Config;
+  readonly context: VideosContext;
+  readonly blobs: BlobStore;
+  readonly keys: Keys;
+  readonly health: Health;
+  readonly log: Logger;
+}
+
+/** Starts the HTTP edge. @returns its address on this machine */
+export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<string> {
+  const { config, context, blobs, keys, health, log } = parts;
+  const { kysely } = context.database;
+  const port = await choosePort(config.http.host, config.http.port);
+  const url = localUrl(config.http.host, port);
+  const publicUrl = config.http.publicUrl ?? url;
+  const ownLinks = createOwnLinks({ secret: await ensureInstallationSecret(kysely, 'links'), publicUrl });
+  const budgets = createBudgets(kysely, config.provider);
+  const { defaultModel, retiredModels } = config.videos;
+  const generations = context.options.generations ?? (await listGenerations(kysely, config.provider));
+  const app = createApp({
+    videos: createVideos(context, { budgets, blobs }),
+    budgets,
+    keys,
+    blobs,
+    cdn: openCdn(config.cdn, { links: ownLinks, clock: systemClock }),
+    ownLinks,
+    findVideoWorkspace: async (videoId) => {
+      const find = kysely.selectFrom('videos').select('workspace_id').where('id', '=', videoId);
+      return (await find.executeTakeFirst())?.workspace_id;
+    },
+    models: publicModels({ defaultModel, retiredModels, generations }),
+    listPools: () => listPools(kysely, config.provider),
+    health,
+    clock: systemClock,
+    log,
+    options: {
+      publicUrl,
+      provider: config.provider,
+      bodyLimitBytes: config.http.bodyLimitBytes,
+      linkSeconds: Math.round(config.http.linkLifetimeMs / 1_000),
+      version,
+    },
+  });
+  stack.push('api', () => app.close());
+  await app.listen({ host: config.http.host, port });
+  return url;
+}
