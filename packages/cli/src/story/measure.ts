@@ -64,10 +64,11 @@ export interface Measured {
   readonly seconds: number;
 }
 
-const leastUtilisation = 0.95;
-
-/** Every promise of the story with what was measured. */
-export function judge(measured: Measured): Check[] {
+/**
+ * Every promise of the story with what was measured.
+ * @param leastUtilisation of the slots while work waits, from 0 to 1
+ */
+export function judge(measured: Measured, leastUtilisation: number): Check[] {
   const { videos, slots } = measured;
   const inFlight = Math.min(videos, slots);
   return [

@@ -16,6 +16,8 @@ export interface StoryOptions {
   /** Time of every task at the sandbox. */
   readonly taskMs: number;
   readonly seed: number;
+  /** Least share of the slot time that must be busy while work waits. */
+  readonly utilisation: number;
   readonly json: boolean;
 }
 
@@ -28,6 +30,7 @@ interface Flags {
   readonly database?: string;
   readonly taskMs: number;
   readonly seed: number;
+  readonly utilisation: number;
   readonly json?: boolean;
 }
 
@@ -47,6 +50,7 @@ export function parseStory(args: readonly string[], io: Pick<Io, 'stdout' | 'std
     .option('--database <url>', 'PostgreSQL (an empty database): api, worker and callbacks as separate processes')
     .option('--task-ms <ms>', 'time of every task', toWhole, 2000)
     .option('--seed <number>', "seed of the sandbox's random choices", toWhole, 1)
+    .option('--utilisation <share>', 'least slot utilisation while work waits, 0 to 1', toShare, 0.95)
     .option('--json', 'the measurements as JSON')
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     .exitOverride();
@@ -59,4 +63,10 @@ function toWhole(text: string): number {
   const number = Number(text);
   if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError('It must be a whole number from 1.');
   return number;
+}
+
+function toShare(text: string): number {
+  const share = Number(text);
+  if (text.trim() === '' || !(share >= 0 && share <= 1)) throw new InvalidArgumentError('It must be from 0 to 1.');
+  return share;
 }

@@ -28,7 +28,7 @@ export async function runStory(options: StoryOptions, io: Io): Promise<ExitCode>
     const platform = await startPlatform(options, folder);
     try {
       const measured = await measure(options, platform, printer);
-      const checks = judge(measured);
+      const checks = judge(measured, options.utilisation);
       good = checks.every((check) => check.ok);
       printer.json({ ...options, database: options.database === null ? null : 'postgres', ...measured, good });
       for (const line of checkLines(checks)) printer.line(line);
