@@ -161,6 +161,7 @@ test('a copy whose lease was taken over is dropped: one file is stored, once', a
   await expectStored(core, id);
   const types = (await core.videos.listEvents(id, testWorkspace, 0)).map((event) => event.type);
   expect(types.filter((type) => type === 'video.completed')).toHaveLength(1);
+  expect(types.filter((type) => type === 'video.file_stored')).toEqual([]);
   const keys: string[] = [];
   for await (const key of core.blobs.list('')) keys.push(key);
   expect(keys).toHaveLength(1);

@@ -65,19 +65,35 @@ describe.skipIf(url === null)('races (need several connections: skipped without 
     await assertBooks(database);
   });
 
+  test('families that share a pool never start more together than it has slots', async () => {
+    core = await openCore(database, { slots: 3 });
+    for (let round = 0; round < 4; round++) {
+      for (let index = 0; index < 4; index++) {
+        await core.create();
+        await core.create({ negative_prompt: 'blur' });
+      }
+      await times(8, (index) => dispatchFamily(core.context, index % 2 ? family : `${family}/legacy`));
+      expect((await attempts()).filter((attempt) => attempt.holds_slot)).toHaveLength(3);
+      await assertBooks(database);
+      await accept();
+      for (const attempt of await attempts()) await endWith(attempt, 'failed');
+    }
+    expect(new Set((await attempts()).map((attempt) => attempt.family_id)).size).toBe(2);
+  });
+
   test('dispatchers, ending tasks and the reconciler at once keep the count exact', async () => {
     core = await openCore(database, { slots: 4 });
     for (let index = 0; index < 24; index++) await core.create();
     for (let round = 0; round < 12; round++) {
       await accept();
       const open = (await attempts()).filter((attempt) => attempt.holds_slot);
-      const [mended] = await Promise.all([
-        reconcileSlots(database),
+      const mended = times(8, () => reconcileSlots(database));
+      await Promise.all([
         ...open.map((attempt, index) => endWith(attempt, index % 2 ? 'failed' : 'succeeded')),
         dispatch(),
         dispatch(),
       ]);
-      expect(mended).toEqual([]);
+      expect((await mended).flat()).toEqual([]);
       await assertBooks(database);
     }
     await dispatch();

@@ -32,7 +32,7 @@ async function openRunning(settings: KlingCoreSettings = {}) {
     ...changes,
   });
   const settleWith = async (changes: Partial<TaskReport> = {}) =>
-    settle(core.context, await core.attempt(), report(changes));
+    settle(core.context, await core.attempt(id), report(changes));
   return { core, id, attempt, settleWith };
 }
 
@@ -76,6 +76,7 @@ describe('money', () => {
     const { core, id, settleWith } = await openRunning();
     await settleWith({ status: 'failed', statusWord: 'failed', message: 'x', video: null, deductedUnits: '0.5' });
     expect(await core.video(id)).toMatchObject({ state: 'failed', chargedCredits: 500_000n });
+    expect((await core.receipt(id)).entries.at(-1)).toMatchObject({ kind: 'capture', reason: 'charged_failure' });
     await core.books();
   });
 });
@@ -136,7 +137,7 @@ describe('canceled, lost and deleted videos', () => {
     await core.look();
     expect((await core.video(id)).error?.code).toBe('provider_lost');
     await core.books();
-    const other = await core.create();
+    const other = await core.start();
     expect(await settleWith()).toBe('ended');
     expect(await core.video(id)).toMatchObject({
       state: 'failed',
@@ -145,7 +146,8 @@ describe('canceled, lost and deleted videos', () => {
     });
     expect((await core.receipt(id)).entries.at(-1)).toMatchObject({ kind: 'capture', reason: 'late_success' });
     expect((await core.budgets.get(testWorkspace)).available, 'beyond the limit').toBe(-1_500_000n);
-    expect((await core.video(other)).state).toBe('queued');
+    expect((await core.video(other)).state).toBe('submitting');
+    expect((await core.pool()).in_use, 'its own slot was free before').toBe(1);
     await core.books();
     expect(await settleWith()).toBe('stale');
     await core.books();

@@ -129,7 +129,8 @@ async function decideMoney(
   }
   const late = attempt.wasAbandoned;
   const canceled = video.state === 'canceled';
-  const reason = late ? 'late_success' : canceled ? 'charged_after_cancel' : 'generated';
+  const success = late ? 'late_success' : canceled ? 'charged_after_cancel' : 'generated';
+  const reason = report.status === 'failed' ? 'charged_failure' : success;
   await trx
     .updateTable('videos')
     .set({ hold_credits: '0', charged_credits: creditsToString(amount) })
