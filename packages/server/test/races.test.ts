@@ -78,7 +78,6 @@ describe.skipIf(url === null)('races (need several connections: skipped without 
       await accept();
       for (const attempt of await attempts()) await endWith(attempt, 'failed');
     }
-    expect(new Set((await attempts()).map((attempt) => attempt.family_id)).size).toBe(2);
   });
 
   test('dispatchers, ending tasks and the reconciler at once keep the count exact', async () => {

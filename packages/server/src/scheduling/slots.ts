@@ -62,19 +62,26 @@ export async function freeSlot(trx: Transaction<Tables>, poolId: string): Promis
     .execute();
 }
 
-/** Families with work waiting that a free slot of this pool could serve. */
+/** Families with work waiting that a free slot of this pool could serve; in random order, because the first one asked takes it. */
 export async function listFamiliesOf(kysely: Kysely<Tables>, poolId: string): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     select family.id from families family, pools pool join accounts account on account.id = pool.account_id
     where pool.id = ${poolId} and family.provider = account.provider and family.pack_type = pool.pack_type
       and pool.model in (family.model, '*') and (family.needs is null or family.needs = any(account.generations))
-      and exists (select 1 from flows where flows.family_id = family.id and flows.eligible)`.execute(kysely);
+      and exists (select 1 from flows where flows.family_id = family.id and flows.eligible)
+    order by random()`.execute(kysely);
   return rows.map((row) => row.id);
 }
 
-/** Every family with work that may start. */
+/** Every family with work that may start, in random order like `listFamiliesOf`. */
 export async function listWaitingFamilies(kysely: Kysely<Tables>): Promise<string[]> {
-  const rows = await kysely.selectFrom('flows').select('family_id').distinct().where('eligible', '=', true).execute();
+  const rows = await kysely
+    .selectFrom('flows')
+    .select('family_id')
+    .where('eligible', '=', true)
+    .groupBy('family_id')
+    .orderBy(sql`random()`)
+    .execute();
   return rows.map((row) => row.family_id);
 }
 
