@@ -19,7 +19,7 @@ interface ContextParts {
   readonly queue: Queue;
   readonly callbackUrls: CallbackUrls;
   /** The worker of this process, once it runs. */
-  readonly worker: { wakePoller(): void };
+  readonly worker: { wakePoller(): boolean };
   readonly log: Logger;
 }
 

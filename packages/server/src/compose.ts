@@ -79,7 +79,7 @@ async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<P
   // The sandbox runs on this machine and can always call back; Kling only to an address that was given.
   const baseUrl = config.kling.callbackUrl ?? (config.provider === 'sandbox' ? callbacksUrl : null);
   const callbackUrls = createCallbackUrls({ baseUrl, secret: await ensureInstallationSecret(kysely, 'callbacks') });
-  const lateWorker = { wakePoller: () => {} };
+  const lateWorker = { wakePoller: () => false };
   const context = composeContext({ config, database, queue, callbackUrls, worker: lateWorker, log }, stack);
 
   if (runs('callbacks')) {
@@ -96,7 +96,10 @@ async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<P
   }
   if (runs('worker') && account) {
     const worker = await composeWorker({ config, context, kling, account, blobs, queue, log, webhookSecret });
-    lateWorker.wakePoller = worker.wakePoller;
+    lateWorker.wakePoller = () => {
+      worker.wakePoller();
+      return true;
+    };
     stack.push('worker', () => worker.stop(config.shutdownGraceMs));
   }
   const health = createHealth({

@@ -4,10 +4,11 @@
  * pool has, across all processes (invariant 3).
  */
 import { sql, type Kysely, type Transaction } from 'kysely';
+import type { Generation } from '../catalog/request.ts';
 import type { Database } from '../db/database.ts';
 import type { Tables } from '../db/tables.ts';
 import { inTransaction } from '../db/transaction.ts';
-import type { Family } from './families.ts';
+import { familyId, type Family } from './families.ts';
 
 /** How long a paused account or pool waits before one trial create. */
 const trialIntervalMs = 5 * 60_000;
@@ -15,10 +16,12 @@ const trialIntervalMs = 5 * 60_000;
 export interface TakenSlot {
   readonly poolId: string;
   readonly accountId: string;
+  readonly host: string;
+  readonly generations: readonly Generation[];
 }
 
 /**
- * Takes one slot of a pool that can serve the family, the least loaded first. A paused account or pool gives one slot for a
+ * Takes one slot of a pool that can serve the family, the least loaded first; none while the family has nothing to start. A paused account or pool gives one slot for a
  * trial whenever its trial time has come; who waited for another's trial reads the new time and gets none.
  */
 export async function takeSlot(trx: Transaction<Tables>, family: Family): Promise<TakenSlot | undefined> {
@@ -27,6 +30,7 @@ export async function takeSlot(trx: Transaction<Tables>, family: Family): Promis
       select pool.id, pool.paused_at is not null as pool_trial, account.paused_at is not null as account_trial
       from pools pool join accounts account on account.id = pool.account_id
       where account.provider = ${family.provider}
+        and exists (select 1 from flows where flows.family_id = ${familyId(family)} and flows.eligible)
         and pool.model in (${family.model}, '*') and pool.pack_type = ${family.packType}
         and (${family.needs}::text is null or ${family.needs}::text = any(account.generations))
         and pool.in_use < least(pool.capacity, pool.effective)
@@ -45,12 +49,13 @@ export async function takeSlot(trx: Transaction<Tables>, family: Family): Promis
     )
     update pools set in_use = in_use + 1,
       trial_at = case when candidate.pool_trial
-        then dailies_now() + ${trialIntervalMs} * interval '1 millisecond' else trial_at end
-    from candidate
-    where pools.id = candidate.id and pools.in_use < least(pools.capacity, pools.effective)
+        then dailies_now() + ${trialIntervalMs} * interval '1 millisecond' else pools.trial_at end
+    from candidate, accounts account
+    where pools.id = candidate.id and account.id = pools.account_id
+      and pools.in_use < least(pools.capacity, pools.effective)
       and (not candidate.account_trial or exists (select 1 from trial))
       and (not candidate.pool_trial or pools.trial_at <= dailies_now())
-    returning pools.id as "poolId", pools.account_id as "accountId"`.execute(trx);
+    returning pools.id as "poolId", pools.account_id as "accountId", account.host, account.generations`.execute(trx);
   return rows[0];
 }
 

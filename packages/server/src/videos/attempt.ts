@@ -1,6 +1,6 @@
 /** Attempts: the one list of their states and legal moves, and the claim that every worker makes before it touches one. */
 import { sql, type Kysely, type Selectable } from 'kysely';
-import type { AttemptState, Tables } from '../db/tables.ts';
+import type { AttemptState, Tables, VideoState } from '../db/tables.ts';
 
 export type AttemptRow = Selectable<Tables['attempts']>;
 
@@ -21,6 +21,15 @@ export const attemptMoves = {
 /** States in which the submit handler owns the attempt. */
 export const submitStates = ['intended', 'sent', 'doubtful'] as const satisfies readonly AttemptState[];
 
+/** A claimed attempt with what stood in the way of sending it at that moment. */
+export interface ClaimedForSubmit extends AttemptRow {
+  readonly videoState: VideoState | null;
+  /** The account or pool was paused after the attempt was made. */
+  readonly paused: boolean;
+  /** Until the account may send again; null or below zero: now. */
+  readonly waitMs: number | null;
+}
+
 /**
  * Claims an attempt for submitting or looking up: raises its token and takes a lease. Every later statement names the token, so
  * that a worker that slept through its lease changes nothing.
@@ -29,18 +38,34 @@ export async function claimAttempt(
   kysely: Kysely<Tables>,
   attemptId: string,
   leaseMs: number,
-): Promise<AttemptRow | undefined> {
+): Promise<ClaimedForSubmit | undefined> {
   return kysely
     .updateTable('attempts')
+    .from('pools')
+    .innerJoin('accounts', 'accounts.id', 'pools.account_id')
     .set({
       lease_token: sql`lease_token + 1`,
       lease_until: sql<Date>`dailies_now() + ${leaseMs} * interval '1 millisecond'`,
     })
-    .where('id', '=', attemptId)
-    .where('state', 'in', submitStates)
+    .where('attempts.id', '=', attemptId)
+    .whereRef('pools.id', '=', 'attempts.pool_id')
+    .where('attempts.state', 'in', submitStates)
     .where(sql<boolean>`(lease_until is null or lease_until <= dailies_now())`)
     .where(sql<boolean>`(due_at is null or due_at <= dailies_now())`)
-    .returningAll()
+    .returningAll('attempts')
+    .returning((query) =>
+      query
+        .selectFrom('videos')
+        .select('videos.state')
+        .whereRef('videos.id', '=', 'attempts.video_id')
+        .as('videoState'),
+    )
+    .returning(
+      sql<boolean>`coalesce(greatest(pools.paused_at, accounts.paused_at) > attempts.created_at, false)`.as('paused'),
+    )
+    .returning(
+      sql<number | null>`(extract(epoch from accounts.not_before - dailies_now()) * 1000)::float8`.as('waitMs'),
+    )
     .executeTakeFirst();
 }
 

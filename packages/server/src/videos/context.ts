@@ -16,8 +16,8 @@ export interface VideosContext {
   readonly events: Signal;
   /** Asks for a dispatch of these families soon after; never throws. */
   readonly requestDispatch: (familyIds: readonly string[]) => void;
-  /** Tells this process's poller that something may be due; never throws. */
-  readonly wakePoller: () => void;
+  /** Tells this process's poller that something may be due; false where none runs here. Never throws. */
+  readonly wakePoller: () => boolean;
   /** How long the provider probably takes for this request. */
   readonly expectedOf: (request: VideoRequest) => Promise<ExpectedDuration>;
   /** Callback URL of an attempt; null where Kling cannot reach us. */

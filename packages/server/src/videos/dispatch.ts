@@ -63,14 +63,6 @@ async function startOne(
   familyId: string,
   family: Family,
 ): Promise<string | undefined> {
-  const waiting = await trx
-    .selectFrom('flows')
-    .select('workspace_id')
-    .where('family_id', '=', familyId)
-    .where('eligible', '=', true)
-    .limit(1)
-    .executeTakeFirst();
-  if (!waiting) return undefined;
   const slot = await takeSlot(trx, family);
   if (!slot) return undefined;
   const skip: string[] = [];
@@ -131,13 +123,8 @@ async function insertAttempt(
   start: { readonly slot: TakenSlot; readonly video: VideoRow; readonly number: number; readonly cost: number },
 ): Promise<string> {
   const { slot, video, number } = start;
-  const account = await trx
-    .selectFrom('accounts')
-    .select(['host', 'generations'])
-    .where('id', '=', slot.accountId)
-    .executeTakeFirstOrThrow();
   const request = storedRequest(video);
-  const generation = generationFor(request, account.generations);
+  const generation = generationFor(request, slot.generations);
   if (!generation) throw new Error(`account ${slot.accountId} cannot carry video ${video.id}`);
   const id = createId('attempt');
   const externalTaskId = `${video.id}-${number}`;
@@ -154,7 +141,7 @@ async function insertAttempt(
       pool_id: slot.poolId,
       family_id: video.family_id,
       workspace_id: video.workspace_id,
-      host: account.host,
+      host: slot.host,
       generation,
       path: wire.path,
       body: JSON.stringify(wire.body),

@@ -120,8 +120,8 @@ export async function releaseHold(
 ): Promise<void> {
   const held = credits(video.hold_credits);
   if (held === credits(0)) return;
-  await trx.updateTable('videos').set({ hold_credits: '0', charged_credits: '0' }).where('id', '=', video.id).execute();
-  await recordEvent(trx, video.id, 'video.charged', { job_id: video.id, charged_credits: 0, reason });
+  const data = { job_id: video.id, charged_credits: 0, reason };
+  await recordEvent(trx, video.id, 'video.charged', data, { hold_credits: '0', charged_credits: '0' });
   await release(trx, accountOf(video, attemptNumber), held, reason);
 }
 

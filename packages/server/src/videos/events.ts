@@ -1,13 +1,13 @@
 /** The event log of videos: one row per thing that happened, in the transaction in which it happened. */
-import { sql, type Kysely, type Transaction } from 'kysely';
-import type { Tables } from '../db/tables.ts';
+import { sql, type Kysely, type Transaction, type UpdateObject } from 'kysely';
+import type { Tables, VideoState } from '../db/tables.ts';
 import { pause } from '../kernel/clock.ts';
 import { InputError } from '../kernel/errors.ts';
 import type { VideoEvent } from './videos.ts';
 
 const pageSize = 100;
 
-/** @param seq the video's `event_seq`, raised under its row lock by the statement before */
+/** Writes an event of a video that the same transaction has just made. @param seq the `event_seq` it was made with */
 export async function appendEvent(
   trx: Transaction<Tables>,
   event: {
@@ -17,8 +17,8 @@ export async function appendEvent(
     readonly type: string;
     readonly data: Readonly<Record<string, unknown>>;
   },
-): Promise<string> {
-  const { id } = await trx
+): Promise<void> {
+  await trx
     .insertInto('events')
     .values({
       workspace_id: event.workspaceId,
@@ -28,9 +28,59 @@ export async function appendEvent(
       data: JSON.stringify(event.data),
       created_at: sql<Date>`dailies_now()`,
     })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  return id;
+    .execute();
+}
+
+export interface VideoChange {
+  readonly videoId: string;
+  readonly type: string;
+  /** Public facts: no provider URL, no secret. */
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly set?: UpdateObject<Tables, 'videos'>;
+  /** Nothing is done unless the video is in one of these states and at this attempt. */
+  readonly fence?: { readonly states: readonly VideoState[]; readonly attemptNumber: number };
+}
+
+export interface ChangedVideo {
+  readonly id: string;
+  readonly workspaceId: string;
+  readonly webhookUrl: string | null;
+  readonly eventId: string;
+}
+
+/** Changes a video's row and writes what happened, in one statement. Undefined when the fence does not hold. */
+export async function changeVideo(trx: Transaction<Tables>, change: VideoChange): Promise<ChangedVideo | undefined> {
+  const { fence } = change;
+  return trx
+    .with('changed', (cte) => {
+      const update = cte
+        .updateTable('videos')
+        .set({ ...change.set, event_seq: sql`event_seq + 1` })
+        .where('id', '=', change.videoId);
+      const fenced = fence
+        ? update.where('state', 'in', fence.states).where('attempt_number', '=', fence.attemptNumber)
+        : update;
+      return fenced.returning(['id', 'workspace_id', 'webhook_url', 'event_seq']);
+    })
+    .with('event', (cte) =>
+      cte
+        .insertInto('events')
+        .columns(['workspace_id', 'video_id', 'seq', 'type', 'data', 'created_at'])
+        .expression((query) =>
+          query
+            .selectFrom('changed')
+            .select(['workspace_id', 'id', 'event_seq'])
+            .select(sql<string>`${change.type}::text`.as('type'))
+            .select(sql<string>`${JSON.stringify(change.data)}::jsonb`.as('data'))
+            .select(sql<Date>`dailies_now()`.as('created_at')),
+        )
+        .returning('id'),
+    )
+    .selectFrom('changed')
+    .innerJoin('event', (join) => join.onTrue())
+    .select(['changed.id', 'changed.workspace_id as workspaceId', 'changed.webhook_url as webhookUrl'])
+    .select('event.id as eventId')
+    .executeTakeFirst();
 }
 
 /** Records something that happened to a video without moving it. */
@@ -39,14 +89,9 @@ export async function recordEvent(
   videoId: string,
   type: string,
   data: Readonly<Record<string, unknown>>,
+  set: UpdateObject<Tables, 'videos'> = {},
 ): Promise<void> {
-  const video = await trx
-    .updateTable('videos')
-    .set({ event_seq: sql`event_seq + 1` })
-    .where('id', '=', videoId)
-    .returning(['event_seq', 'workspace_id'])
-    .executeTakeFirstOrThrow();
-  await appendEvent(trx, { videoId, workspaceId: video.workspace_id, seq: video.event_seq, type, data });
+  await changeVideo(trx, { videoId, type, data, set });
 }
 
 export async function listVideoEvents(

@@ -217,33 +217,25 @@ async function abandon(context: VideosContext, attempt: ClaimedAttempt): Promise
  * is kept for it, and the first one brings the look-up of a create in doubt forward.
  */
 export async function hint(context: VideosContext, attemptId: string): Promise<void> {
-  const { kysely } = context.database;
-  const doubtful = await kysely
-    .updateTable('attempts')
-    .set({
-      hinted_at: sql<Date>`dailies_now()`,
-      due_at: sql<Date>`least(due_at, dailies_now())`,
-      published_at: sql<Date>`dailies_now()`,
-    })
-    .where('id', '=', attemptId)
-    .where('state', '=', 'doubtful')
-    .where('hinted_at', 'is', null)
-    .executeTakeFirst();
-  if (doubtful.numUpdatedRows > 0n) return context.queue.publish([{ kind: 'submit', id: attemptId }]);
-  const row = await kysely
+  const row = await context.database.kysely
     .updateTable('attempts')
     .set({
       hinted_at: sql<Date>`dailies_now()`,
       look_at: sql<Date>`case when state in ('accepted', 'abandoned') then dailies_now() else look_at end`,
+      due_at: sql<Date>`case when state = 'doubtful' then least(due_at, dailies_now()) else due_at end`,
+      published_at: sql<Date>`case when state = 'doubtful' then dailies_now() else published_at end`,
     })
     .where('id', '=', attemptId)
     .where('state', 'in', ['intended', 'sent', 'doubtful', 'accepted', 'abandoned'])
-    // One look that is due and not under way answers every hint that came before it.
+    // One look that is due and not under way answers every hint that came before it; a create in doubt is asked for once.
     .where(
-      sql<boolean>`(hinted_at is null or look_at is null or look_at > dailies_now() or look_lease_until > dailies_now())`,
+      sql<boolean>`(hinted_at is null or (state <> 'doubtful'
+        and (look_at is null or look_at > dailies_now() or look_lease_until > dailies_now())))`,
     )
     .returning('state')
     .executeTakeFirst();
-  if (row?.state === 'accepted' || row?.state === 'abandoned')
-    await context.queue.publish([{ kind: 'look', id: attemptId }]);
+  if (row?.state === 'doubtful') return context.queue.publish([{ kind: 'submit', id: attemptId }]);
+  if (row?.state !== 'accepted' && row?.state !== 'abandoned') return;
+  // Where the poller runs in this process, the engine would only be a detour.
+  if (!context.wakePoller()) await context.queue.publish([{ kind: 'look', id: attemptId }]);
 }

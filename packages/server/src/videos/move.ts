@@ -2,16 +2,8 @@
 import { sql, type Transaction, type UpdateObject } from 'kysely';
 import type { Tables, VideoState } from '../db/tables.ts';
 import { createId } from '../kernel/ids.ts';
-import { appendEvent } from './events.ts';
+import { changeVideo } from './events.ts';
 import { isFinal, statesBefore } from './video.ts';
-
-export interface MovedVideo {
-  readonly id: string;
-  readonly workspaceId: string;
-  readonly familyId: string;
-  readonly webhookUrl: string | null;
-  readonly eventSeq: number;
-}
 
 export interface Move {
   readonly videoId: string;
@@ -25,40 +17,20 @@ export interface Move {
   readonly data?: Readonly<Record<string, unknown>>;
 }
 
-/** Moves a video and writes the event; undefined, with nothing done, when the fence does not hold. */
-export async function moveVideo(trx: Transaction<Tables>, move: Move): Promise<MovedVideo | undefined> {
-  const from = move.from ?? statesBefore(move.to);
-  const row = await trx
-    .updateTable('videos')
-    .set({
-      ...move.set,
-      state: move.to,
-      event_seq: sql`event_seq + 1`,
-      ...(isFinal(move.to) ? { completed_at: sql<Date>`dailies_now()` } : {}),
-    })
-    .where('id', '=', move.videoId)
-    .where('attempt_number', '=', move.attemptNumber)
-    .where('state', 'in', from)
-    .returning(['id', 'workspace_id', 'family_id', 'webhook_url', 'event_seq'])
-    .executeTakeFirst();
-  if (!row) return undefined;
-  const type = `video.${move.to}`;
-  const eventId = await appendEvent(trx, {
-    videoId: row.id,
-    workspaceId: row.workspace_id,
-    seq: row.event_seq,
-    type,
-    data: { job_id: row.id, status: move.to, ...move.data },
+/** Moves a video and writes the event; false, with nothing done, when the fence does not hold. */
+export async function moveVideo(trx: Transaction<Tables>, move: Move): Promise<boolean> {
+  const { videoId, to, attemptNumber } = move;
+  const changed = await changeVideo(trx, {
+    videoId,
+    type: `video.${to}`,
+    data: { job_id: videoId, status: to, ...move.data },
+    set: { ...move.set, state: to, ...(isFinal(to) ? { completed_at: sql<Date>`dailies_now()` } : {}) },
+    fence: { states: move.from ?? statesBefore(to), attemptNumber },
   });
-  if (isFinal(move.to) && row.webhook_url !== null)
-    await orderDelivery(trx, eventId, row.id, row.workspace_id, row.webhook_url);
-  return {
-    id: row.id,
-    workspaceId: row.workspace_id,
-    familyId: row.family_id,
-    webhookUrl: row.webhook_url,
-    eventSeq: row.event_seq,
-  };
+  if (!changed) return false;
+  const { eventId, workspaceId, webhookUrl } = changed;
+  if (isFinal(to) && webhookUrl !== null) await orderDelivery(trx, eventId, videoId, workspaceId, webhookUrl);
+  return true;
 }
 
 async function orderDelivery(

@@ -88,29 +88,29 @@ function tookMs(report: TaskReport, onSlotMs: number): number {
 type EndedAttempt = AttemptRow & { readonly onSlotMs: number; readonly wasAbandoned: boolean };
 
 async function markEnded(trx: Transaction<Tables>, id: string, report: TaskReport): Promise<EndedAttempt | undefined> {
-  const before = await trx.selectFrom('attempts').select('state').where('id', '=', id).forUpdate().executeTakeFirst();
-  if (before?.state !== 'accepted' && before?.state !== 'abandoned') return undefined;
-  const row = await trx
+  const { statusWord, deductedUnits, status, message } = report;
+  const failure = status === 'failed' ? { code: null, httpStatus: 200, message, requestId: null } : null;
+  return trx
+    .with('before', (cte) => cte.selectFrom('attempts').select(['id', 'state']).where('id', '=', id).forUpdate())
     .updateTable('attempts')
+    .from('before')
     .set({
       state: 'ended',
-      provider_status: report.statusWord,
-      deducted_credits: report.deductedUnits,
-      failure:
-        report.status === 'failed'
-          ? JSON.stringify({ code: null, httpStatus: 200, message: report.message, requestId: null })
-          : null,
+      provider_status: statusWord,
+      deducted_credits: deductedUnits,
+      failure: failure && JSON.stringify(failure),
       ended_at: sql<Date>`dailies_now()`,
       look_at: null,
       due_at: null,
     })
-    .where('id', '=', id)
-    .returningAll()
+    .whereRef('attempts.id', '=', 'before.id')
+    .where('before.state', 'in', ['accepted', 'abandoned'])
+    .returningAll('attempts')
+    .returning(sql<boolean>`before.state = 'abandoned'`.as('wasAbandoned'))
     .returning(
       sql<number>`extract(epoch from dailies_now() - coalesce(sent_at, created_at))::float8 * 1000`.as('onSlotMs'),
     )
-    .executeTakeFirstOrThrow();
-  return { ...row, wasAbandoned: before.state === 'abandoned' };
+    .executeTakeFirst();
 }
 
 /** Capture what Kling says it deducted, else the hold; a failed task that cost nothing gives its hold back. */
@@ -131,17 +131,10 @@ async function decideMoney(
   const canceled = video.state === 'canceled';
   const success = late ? 'late_success' : canceled ? 'charged_after_cancel' : 'generated';
   const reason = report.status === 'failed' ? 'charged_failure' : success;
-  await trx
-    .updateTable('videos')
-    .set({ hold_credits: '0', charged_credits: creditsToString(amount) })
-    .where('id', '=', video.id)
-    .execute();
-  await recordEvent(trx, video.id, 'video.charged', {
-    job_id: video.id,
-    charged_credits: creditsToNumber(amount),
-    reason,
-    ...(amount > credits(video.estimated_credits) ? { over_estimate: true } : {}),
-  });
+  const over = amount > credits(video.estimated_credits) ? { over_estimate: true } : {};
+  const data = { job_id: video.id, charged_credits: creditsToNumber(amount), reason, ...over };
+  const set = { hold_credits: '0', charged_credits: creditsToString(amount) };
+  await recordEvent(trx, video.id, 'video.charged', data, set);
   await capture(trx, accountOf(video, attempt.number), { held, amount, assumed: echoed === null, reason });
 }
 

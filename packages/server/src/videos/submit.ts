@@ -8,7 +8,7 @@ import { backoffMs } from '../kernel/retry.ts';
 import { AccountNotConfiguredError } from '../kling/account-not-configured-error.ts';
 import type { CreateAnswer, KlingApi, TaskReference, TaskReport } from '../kling/kling-api.ts';
 import type { HandlerResult } from '../queue/queue.ts';
-import { claimAttempt, isCertain, type AttemptRow } from './attempt.ts';
+import { claimAttempt, isCertain, type AttemptRow, type ClaimedForSubmit } from './attempt.ts';
 import type { VideosContext } from './context.ts';
 import { adopt } from './adopt.ts';
 import { handBack, react, refuseAfterLook, wait } from './submit-reactions.ts';
@@ -54,7 +54,7 @@ async function letGo(context: VideosContext, attempt: AttemptRow): Promise<void>
 async function submitClaimed(
   context: VideosContext,
   deps: SubmitDeps,
-  attempt: AttemptRow,
+  attempt: ClaimedForSubmit,
   run: { readonly signal: AbortSignal; readonly claimedAt: number },
 ): Promise<HandlerResult> {
   if (!isCertain(attempt) || attempt.known_to_exist || attempt.look_first) {
@@ -63,7 +63,7 @@ async function submitClaimed(
     if (attempt.failure)
       return refuseAfterLook(context, deps.kling, { ...attempt, failure: attempt.failure }, run.signal);
   }
-  const blocked = await findBlock(context, attempt);
+  const blocked = findBlock(attempt);
   if (blocked === 'canceled') return handBack(context, attempt, 'it was canceled before it was sent');
   if (blocked === 'paused') return handBack(context, attempt, 'the account or pool was paused before it was sent');
   if (blocked !== undefined) return wait(context, attempt, blocked, 'rate limited');
@@ -71,24 +71,10 @@ async function submitClaimed(
 }
 
 /** What stands in the way of sending now: its user, a pause that came after the dispatch, or the account's common wait in ms. */
-async function findBlock(
-  context: VideosContext,
-  attempt: AttemptRow,
-): Promise<'canceled' | 'paused' | number | undefined> {
-  const row = await context.database.kysely
-    .selectFrom('pools')
-    .innerJoin('accounts', 'accounts.id', 'pools.account_id')
-    .innerJoin('videos', (join) => join.on('videos.id', '=', attempt.video_id))
-    .select('videos.state')
-    .select(
-      sql<boolean>`coalesce(greatest(pools.paused_at, accounts.paused_at) > ${attempt.created_at}, false)`.as('paused'),
-    )
-    .select(sql<number | null>`(extract(epoch from accounts.not_before - dailies_now()) * 1000)::float8`.as('wait_ms'))
-    .where('pools.id', '=', attempt.pool_id)
-    .executeTakeFirstOrThrow();
-  if (row.state === 'canceled') return 'canceled';
-  if (row.paused && isCertain(attempt)) return 'paused';
-  return row.wait_ms !== null && row.wait_ms > 0 ? Math.ceil(row.wait_ms) : undefined;
+function findBlock(attempt: ClaimedForSubmit): 'canceled' | 'paused' | number | undefined {
+  if (attempt.videoState === 'canceled') return 'canceled';
+  if (attempt.paused && isCertain(attempt)) return 'paused';
+  return attempt.waitMs !== null && attempt.waitMs > 0 ? Math.ceil(attempt.waitMs) : undefined;
 }
 
 /** Undefined when it is certain that a POST may follow. */

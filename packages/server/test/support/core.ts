@@ -55,7 +55,7 @@ export async function openCore(database: Database, settings: CoreSettings = {}) 
     flows: createFlowRegistry(database.kysely),
     events: createSignal(),
     requestDispatch: (families) => void asked.push(...families),
-    wakePoller: () => {},
+    wakePoller: () => false,
     expectedOf: (request: VideoRequest) => durations.expect(request, 'sandbox', expectedGenerationMs(request)),
     callbackUrl: () => null,
     log: () => {},
