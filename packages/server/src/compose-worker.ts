@@ -54,6 +54,11 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
     { clock: systemClock },
   );
   const spoolDirectory = join(config.dataDirectory, 'spool');
+  const posters = createPosterMaker({
+    blobs,
+    spoolDirectory,
+    onError: (error) => log.warn({ error }, 'no poster was made'),
+  });
   const worker = await startWorker(
     context,
     {
@@ -66,7 +71,7 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
         return copyVideo({ remote, store: blobs, key, spoolDirectory, signal });
       },
       isGone: (error) => error instanceof DownloadError && (error.reason === 'expired' || error.reason === 'missing'),
-      makePoster: createPosterMaker({ blobs, spoolDirectory }),
+      orderPoster: posters.order,
       notify: createDeliver(context, notifier),
     },
     {
@@ -82,7 +87,7 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
     wakePoller: worker.wakePoller,
     async stop(graceMs) {
       await worker.stop(graceMs);
-      await Promise.all([downloader.close(), notifier.close()]);
+      await Promise.all([downloader.close(), notifier.close(), posters.close()]);
     },
   };
 }

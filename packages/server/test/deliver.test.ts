@@ -222,7 +222,7 @@ test('a running worker tells the end of a video without waiting for a sweep, and
       monotonicMs: systemClock.monotonicMs,
       copy: nothing,
       isGone: () => false,
-      makePoster: nothing,
+      orderPoster: () => {},
       notify: deliver,
     },
     {

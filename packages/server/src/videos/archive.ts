@@ -34,8 +34,11 @@ export interface ArchiveDeps {
   /** Copies the file at a provider URL to a key. @throws whatever goes wrong; `isGone` tells a file that Kling no longer gives out */
   readonly copy: (url: string, key: string, signal: AbortSignal) => Promise<StoredVideo>;
   readonly isGone: (error: unknown) => boolean;
-  /** Makes a poster beside the stored video; null where that is not possible. Never throws. */
-  readonly makePoster: (key: string, signal: AbortSignal) => Promise<string | null>;
+  /**
+   * Orders a poster beside a stored video, where one can be made; nobody waits for it and it never throws.
+   * @param keep records the poster; false when the video is gone, and then the poster goes as well
+   */
+  readonly orderPoster: (key: string, keep: (posterKey: string) => Promise<boolean>) => void;
 }
 
 /** Kling clears files 30 days after they were made. A link may end before that: then the task is asked for a fresh one. */
@@ -54,7 +57,7 @@ export async function archive(
   try {
     const stored = await deps.copy(file.source_url, file.storage_key, lease.signal);
     await recordStored(context, file, stored);
-    await addPoster(context, deps, file, lease.signal);
+    deps.orderPoster(file.storage_key, (posterKey) => recordPoster(context, file, posterKey));
     return { result: 'done' };
   } catch (error) {
     if (signal.aborted) return await retryFile(context, file, 0, 'the worker is shutting down');
@@ -112,20 +115,14 @@ function holdLease(context: VideosContext, file: FileRow, outer: AbortSignal) {
   };
 }
 
-/** After `completed`: nobody waits for a poster. */
-async function addPoster(context: VideosContext, deps: ArchiveDeps, file: FileRow, signal: AbortSignal): Promise<void> {
-  try {
-    const posterKey = await deps.makePoster(file.storage_key, signal);
-    if (posterKey === null) return;
-    await context.database.kysely
-      .updateTable('files')
-      .set({ poster_key: posterKey })
-      .where('id', '=', file.id)
-      .where('state', '=', 'stored')
-      .execute();
-  } catch (error) {
-    context.log('warn', 'No poster was made', { fileId: file.id, error });
-  }
+async function recordPoster(context: VideosContext, file: FileRow, posterKey: string): Promise<boolean> {
+  const result = await context.database.kysely
+    .updateTable('files')
+    .set({ poster_key: posterKey })
+    .where('id', '=', file.id)
+    .where('state', '=', 'stored')
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
 }
 
 async function recordStored(context: VideosContext, file: FileRow, stored: StoredVideo): Promise<void> {

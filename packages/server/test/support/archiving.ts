@@ -28,7 +28,7 @@ export function openArchiving(core: Core, interrupt: () => Promise<void> = async
       return copyVideo({ remote, store: core.blobs, key, spoolDirectory, signal });
     },
     isGone: (error) => error instanceof DownloadError && (error.reason === 'expired' || error.reason === 'missing'),
-    makePoster: async () => null,
+    orderPoster: () => {},
   };
   return {
     async archive(videoId: string, signal = new AbortController().signal) {
