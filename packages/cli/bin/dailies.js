@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Plain JavaScript that any Node can run: it finds a Node and a build (or the sources) that fit, then hands over.
+// Plain JavaScript that any Node can run: it finds a Node that fits and hands over to the program. In a clone that is the sources,
+// even beside a build, which may be older than they are; the published package has the build only.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,11 +15,13 @@ const fits = (version) => {
   return major > 22 || (major === 22 && minor >= 19);
 };
 
-if (fits(process.versions.node) && existsSync(built)) {
+const inClone = existsSync(sources);
+
+if (fits(process.versions.node) && !inClone) {
   await import(built);
 } else {
   const node = fits(process.versions.node) ? process.execPath : pinnedNode();
-  if (node) handOver(node, existsSync(built) ? [built] : ['--conditions=source', sources]);
+  if (node) handOver(node, inClone ? ['--conditions=source', sources] : [built]);
   else refuse();
 }
 
@@ -43,9 +46,9 @@ function handOver(node, start) {
 }
 
 function refuse() {
+  const fix = inClone ? 'run: npm rebuild node --ignore-scripts=false\nor install Node 24.' : 'Install Node 24.';
   process.stderr.write(
-    `dailies needs Node 22.19 or newer; this is Node ${process.versions.node} (${process.execPath}).\n` +
-      'Install Node 24, or in a clone of the project run: npm rebuild node --ignore-scripts=false\n',
+    `dailies needs Node 22.19 or newer; this is Node ${process.versions.node} (${process.execPath}).\n${fix}\n`,
   );
   process.exitCode = 1;
 }
