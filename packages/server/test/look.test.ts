@@ -27,8 +27,8 @@ describe('looking', () => {
     await core.advance(60_000);
     expect(await core.look()).toBe(1);
     const wait = (await nextLookInMs(core.context)) ?? 0;
-    expect(wait).toBeGreaterThan(20_000);
-    expect(wait).toBeLessThan(40_000);
+    expect(wait).toBeGreaterThan(5_000);
+    expect(wait).toBeLessThan(10_000);
     expect(await core.look()).toBe(0);
     expect(queries(core)).toBe(1);
   });
@@ -237,6 +237,8 @@ describe('when to look', () => {
   test.each([
     ['a guess: half its age again', guess, 6_000, 3_000],
     ['a guess, very young', guess, 10, 100],
+    ['a guess, at its end: a tenth of it', guess, 60_000, 6_000],
+    ['a guess, overdue: a tenth of its age', guess, 200_000, 20_000],
     ['seen, before the fast tenth: then', seen, 20_000, 30_000],
     ['seen, around the middle: every 5 %', seen, 60_000, 3_000],
     ['seen, overdue: by its age', seen, 190_000, 10_000],

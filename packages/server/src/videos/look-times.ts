@@ -19,7 +19,9 @@ export function firstLookMs(context: Timing, expected: ExpectedDuration): number
  */
 export function nextLookMs(context: Timing, expected: ExpectedDuration, ageMs: number): number {
   const floor = context.options.pollFloorMs;
-  if (!expected.observed) return Math.max(floor, Math.round(ageMs / 2));
+  // The guess may be far too long, so looks begin early and grow by half the age; it may also be right, and half an age too late
+  // would waste a paid slot, so they stay within a tenth of it.
+  if (!expected.observed) return Math.max(floor, Math.round(Math.min(ageMs / 2, Math.max(expected.p50Ms, ageMs) / 10)));
   if (ageMs < expected.p10Ms) return Math.max(floor, Math.round(expected.p10Ms - ageMs));
   // Near the expected end every 5 % of it, or closer where tasks end at nearly the same age; a task that is long overdue is
   // looked at by its own age.
