@@ -53,7 +53,7 @@ export function createAccounts(all: readonly AccountSettings[]): Accounts {
   };
 }
 
-/** A pack's name encodes units, concurrency and validity; it is the only place where Kling shows the concurrency (Kling facts 5.2). */
+/** A pack's name encodes units, concurrency and validity; it is the only place where Kling shows the concurrency (kling-api.md 5.2). */
 export function packName(account: AccountSettings): string {
   return `Trial-Video-${account.units}Units-${account.slots}Con-120Months`;
 }

@@ -1,6 +1,6 @@
 import { seededHex, seededInteger } from './random.ts';
 
-/** Start of Kling's id clock as derived from observed ids (Kling facts 3). */
+/** Start of Kling's id clock as derived from observed ids (kling-api.md 3). */
 const epochMs = 1_568_028_518_800;
 const lowBits = 22n;
 

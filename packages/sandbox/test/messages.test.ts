@@ -15,7 +15,7 @@ const standard =
     client.post(`/text-to-video/${model}`, body);
 const legacy = (body: object) => (client: Client) => client.post(legacyPath, body);
 
-/** The observed refusals that a text-to-video client can meet (Kling facts 1.5). */
+/** The observed refusals that a text-to-video client can meet (kling-api.md 1.5). */
 const rows: Record<string, Row> = {
   'concurrency above the pack': {
     status: 429,

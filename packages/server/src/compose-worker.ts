@@ -30,7 +30,7 @@ interface WorkerParts {
   readonly webhookSecret: Secret;
 }
 
-/** Where Kling's files were seen (Kling facts 3, URL hosts). */
+/** Where Kling's files were seen (kling-api.md 3, URL hosts). */
 const klingFileHosts = ['.klingai.com', '.kwimgs.com', '.kechuangai.com'];
 /** A 15 s clip in 4k at ten times the bit rate that was seen at 720p. */
 const fileBytesMax = 2 * 1024 ** 3;
@@ -109,7 +109,7 @@ async function register({ config, context, kling, account, log }: WorkerParts): 
   });
 }
 
-/** Kling tells the slots only in the names of its packs; the highest of the active ones counts (Kling facts 5.1, 5.2). */
+/** Kling tells the slots only in the names of its packs; the highest of the active ones counts (kling-api.md 5.1, 5.2). */
 async function readCapacity(kling: KlingApi, accountId: string, log: Logger): Promise<number> {
   try {
     const packs = await kling.listPacks(accountId, { signal: AbortSignal.timeout(10_000), timeoutMs: 10_000 });

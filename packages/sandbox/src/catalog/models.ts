@@ -9,7 +9,7 @@ export interface Model {
   readonly version: string;
   readonly legacyName: string | undefined;
   readonly standardName: string | undefined;
-  /** Seen to be refused by the live service although its documentation still lists it (Kling facts 6.3). */
+  /** Seen to be refused by the live service although its documentation still lists it (kling-api.md 6.3). */
   readonly retired: boolean;
   readonly levels: readonly Level[];
   /** False: one quality only, `mode` means nothing to it. */
@@ -23,9 +23,9 @@ export interface Model {
   readonly takesMultiShot: boolean;
   /** Characters, on the standard path; the legacy path allows 2,500 always. */
   readonly promptMax: 2500 | 3072;
-  /** Milli-units per requested second: silent by level, with sound by level (Kling facts 7.2, 7.3). */
+  /** Milli-units per requested second: silent by level, with sound by level (kling-api.md 7.2, 7.3). */
   readonly rates: { readonly silent: Partial<Record<Level, number>>; readonly sound?: Partial<Record<Level, number>> };
-  /** Seconds that a 5 s std silent clip takes to generate (Kling facts 8). */
+  /** Seconds that a 5 s std silent clip takes to generate (kling-api.md 8). */
   readonly generationSeconds: number;
 }
 

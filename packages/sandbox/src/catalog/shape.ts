@@ -9,7 +9,7 @@ export const levelOf = { '720p': 'std', '1080p': 'pro', '4k': '4k' } as const sa
 
 const sides = { '720p': [1280, 720], '1080p': [1920, 1080], '4k': [3840, 2160] } as const;
 
-/** The delivered file's picture (Kling facts 8). V1 stays at 720p whatever the mode. */
+/** The delivered file's picture (kling-api.md 8). V1 stays at 720p whatever the mode. */
 export function pictureOf(
   model: Model,
   level: Level,

@@ -132,7 +132,7 @@ function readSound(settings: JsonObject, model: Model, policy: OrderPolicy, leve
   return true;
 }
 
-/** Parsed by the service though no page mentions it (Kling facts 2A.0). */
+/** Parsed by the service though no page mentions it (kling-api.md 2A.0). */
 function checkSeed(seed: unknown): void {
   if (seed === undefined || seed === null || Number.isSafeInteger(seed)) return;
   throw invalidValue('settings.seed', seed);

@@ -1,6 +1,6 @@
 /**
  * The only writer of money. Double entry: every booking's entries sum to zero, and the budget row moves in the same
- * transaction. Callers hold the video's row lock, so one video's bookings never race (protocols: money).
+ * transaction. Callers hold the video's row lock, so one video's bookings never race (docs/guarantees.md).
  */
 import { sql, type Transaction } from 'kysely';
 import type { Provider, Tables } from '../db/tables.ts';

@@ -11,7 +11,7 @@ export interface ClipFacts {
 }
 
 /**
- * Nominal sizes (Kling facts 8). The square ones are unverified: nobody published a measured file; these have the area
+ * Nominal sizes (kling-api.md 8). The square ones are unverified: nobody published a measured file; these have the area
  * of the 16:9 picture.
  */
 const sizes: Readonly<Record<Resolution, Readonly<Record<AspectRatio, readonly [number, number]>>>> = {
@@ -36,7 +36,7 @@ interface Pace {
 const oldPace: Pace = { fixedMs: 119_000, perSecondMs: 40_000 };
 
 /**
- * Guesses, anchored at the few times that were published (Kling facts 8): 3.0 Turbo 3 s 28 s; 3.0 family 3 s 83 s; 2.6
+ * Guesses, anchored at the few times that were published (kling-api.md 8): 3.0 Turbo 3 s 28 s; 3.0 family 3 s 83 s; 2.6
  * pro 5 s 90 s; 2.5 Turbo 5 s 34 s. Own observations replace them as soon as there are any.
  */
 const paces: Readonly<Record<string, Pace>> = {

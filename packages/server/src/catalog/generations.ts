@@ -11,7 +11,7 @@ export interface Obstacle {
   readonly reason: string;
 }
 
-/** The shots as the standard generation writes them into its prompt: `shot n, m, words;` (Kling facts 2A.0). */
+/** The shots as the standard generation writes them into its prompt: `shot n, m, words;` (kling-api.md 2A.0). */
 export function shotGrammar(shots: readonly Shot[]): string {
   return shots.map((shot, index) => `shot ${index + 1}, ${shot.duration}, ${shot.prompt};`).join(' ');
 }
@@ -43,7 +43,7 @@ function promptObstacle(request: VideoRequest, generation: Generation, limit: nu
   return length > limit ? { field: 'shots', reason } : undefined;
 }
 
-/** Inputs that only the legacy generation has (Kling facts 2A.0). */
+/** Inputs that only the legacy generation has (kling-api.md 2A.0). */
 function fieldObstacle(request: VideoRequest, generation: Generation): Obstacle | undefined {
   if (generation === 'legacy') return undefined;
   const field = (['negative_prompt', 'cfg_scale', 'camera_control'] as const).find((name) => request[name] !== null);

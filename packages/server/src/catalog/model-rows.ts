@@ -22,7 +22,7 @@ const usual = {
 
 const retired = { successor: 'kling-2.6' };
 
-/** Text-to-video, newest first (Kling facts 2A.1, 2B.1, 6.1-6.3; prices 7.2 per second, 7.3 per clip). */
+/** Text-to-video, newest first (kling-api.md 2A.1, 2B.1, 6.1-6.3; prices 7.2 per second, 7.3 per clip). */
 export const textToVideoModels: readonly ModelRow[] = [
   {
     ...usual,
@@ -132,7 +132,7 @@ function perClip(fiveSeconds: string, tenSeconds: string): Price {
 
 /**
  * The other ways to write an id: with and without `v`, dots or hyphens, `.0` or nothing, and the `-t2v` ending of a
- * widely used SDK (Kling facts 6.1): `kling-2.6` is also `kling-v2-6`, `kling-v2.6`, `kling-2-6`, `kling-v2.6-t2v`.
+ * widely used SDK (kling-api.md 6.1): `kling-2.6` is also `kling-v2-6`, `kling-v2.6`, `kling-2-6`, `kling-v2.6-t2v`.
  */
 function spellings(id: string): readonly string[] {
   const [, major = '', minor = '0', variant = ''] = /^kling-v?(\d)(?:[.-](\d))?(-\w+)?$/.exec(id) ?? [];

@@ -19,7 +19,7 @@ export interface ModeRow {
   readonly sound: Price | null;
 }
 
-/** One model of one product, as data. Kling's capability map, endpoint pages and price pages (Kling facts 2, 6, 7). */
+/** One model of one product, as data. Kling's capability map, endpoint pages and price pages (kling-api.md 2, 6, 7). */
 export interface ModelRow {
   readonly product: Product;
   /** Canonical id, see `VideoRequest.model`. */
@@ -45,6 +45,6 @@ export interface ModelRow {
   /** The only mode and duration with camera control; null for none. */
   readonly cameraControl: { readonly mode: Mode; readonly duration: number } | null;
   readonly framesPerSecond: number;
-  /** Set when Kling was seen to answer "discontinued", although it never announced it (Kling facts 6.3). */
+  /** Set when Kling was seen to answer "discontinued", although it never announced it (kling-api.md 6.3). */
   readonly retired: { readonly successor: string } | null;
 }

@@ -15,7 +15,7 @@ export interface PriceOfRequest {
 
 /**
  * What Kling charges for a validated request when it succeeds: rate times the requested whole seconds, or the listed
- * price of the clip (Kling facts 7.2, 7.3). Estimate, hold and receipt all use this one function.
+ * price of the clip (kling-api.md 7.2, 7.3). Estimate, hold and receipt all use this one function.
  * @throws Error for a request that validation would refuse
  */
 export function priceOf(request: PricedPart): PriceOfRequest {

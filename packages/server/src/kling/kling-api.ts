@@ -17,7 +17,7 @@ export interface KlingAccount {
   readonly secretKey: Secret | null;
 }
 
-/** Where one attempt goes, pinned in its row: a repeat and every look-up use exactly these (protocols.md 1). */
+/** Where one attempt goes, pinned in its row: a repeat and every look-up use exactly these (docs/guarantees.md). */
 export interface PinnedCall {
   readonly accountId: string;
   readonly host: string;
@@ -84,7 +84,7 @@ export interface ProviderFailure {
    */
   readonly neverSent: boolean;
   /**
-   * What it does to attempt, video, pool and account: a row of the reaction table (protocols.md 2).
+   * What it does to attempt, video, pool and account: a row of the reaction table (docs/guarantees.md).
    * @see reactions.ts
    */
   readonly reaction: Reaction;
@@ -113,7 +113,7 @@ export type CreateAnswer =
 
 /**
  * The answer to a look-up of one task.
- * - `not_found` only as protocols.md 1.6 defines it: 200/0 without the id (standard), 400/1201 "Task not found…" (legacy)
+ * - `not_found` only what certainly means it: 200/0 without the id (standard), 400/1201 "Task not found…" (legacy)
  * - `unknown`: everything else; nothing was learned
  */
 export type LookAnswer =

@@ -9,7 +9,7 @@ import { inGroups, isTaskOf, mustLearn, notLearned } from './look-up.ts';
 import type { Asking, Span } from './look-up.ts';
 import { readTaskRecord } from './task-record.ts';
 
-/** Seen limit of `GET /tasks` (Kling facts 1.5). */
+/** Seen limit of `GET /tasks` (kling-api.md 1.5). */
 const idsMax = 20;
 const parallelMax = 4;
 const pageSize = 500;

@@ -1,6 +1,6 @@
 /**
  * The port to the queue engine. It carries work that can start now, as `{kind, id}`; the database holds the truth and
- * can refill it at any time, so an engine may lose everything, deliver twice or out of order (protocols.md 3). Called by
+ * can refill it at any time, so an engine may lose everything, deliver twice or out of order (docs/guarantees.md). Called by
  * videos/ (publish) and worker/ (consume). It never delays, never deduplicates, and never decides anything.
  */
 import type { Transaction } from 'kysely';

@@ -1,4 +1,4 @@
-/** Queue position and times, from the flow's own sums: never a count over the whole backlog (protocols: fairness and ETA). */
+/** Queue position and times, from the flow's own sums: never a count over the whole backlog (docs/guarantees.md). */
 import { sql, type Kysely } from 'kysely';
 import type { Tables } from '../db/tables.ts';
 import { familyId, type Family } from './families.ts';

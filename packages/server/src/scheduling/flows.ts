@@ -1,5 +1,5 @@
 /**
- * Start-time fair queueing between workspaces, counted in slot-seconds (protocols: fairness). A flow is one workspace
+ * Start-time fair queueing between workspaces, counted in slot-seconds (docs/guarantees.md). A flow is one workspace
  * in one family. `queued` and `in_flight` are exact, because they move in the transaction that moves the video; so a
  * flow is eligible exactly while it has work that may start, and no wake-up is lost.
  */

@@ -1,4 +1,4 @@
-/** What Kling's refusals do to accounts and pools (protocols: what Kling's answers do; slots), and how they come back. */
+/** What Kling's refusals do to accounts and pools (docs/guarantees.md), and how they come back. */
 import { sql, type Kysely, type Transaction } from 'kysely';
 import type { Tables } from '../db/tables.ts';
 import { backoffMs, type Backoff } from '../kernel/retry.ts';

@@ -1,5 +1,5 @@
 /**
- * Copying a paid file into our own storage (protocols: archive). `completed` means that the stored bytes were verified. Retried for
+ * Copying a paid file into our own storage (docs/guarantees.md). `completed` means that the stored bytes were verified. Retried for
  * as long as Kling keeps the file, and never given up before.
  */
 import { sql, type Selectable } from 'kysely';

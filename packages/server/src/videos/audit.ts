@@ -1,6 +1,6 @@
 /**
  * The audit: Kling's own list against ours. A task with our id that the database does not hold as bought would be a payment that
- * nobody sees; it is reported, never mended silently (protocols: attempts, 9).
+ * nobody sees; it is reported, never mended silently (docs/guarantees.md).
  */
 import { sql } from 'kysely';
 import { idPrefixes } from '../kernel/ids.ts';

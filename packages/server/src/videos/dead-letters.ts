@@ -1,4 +1,4 @@
-/** Crash counts and dead letters are rows, so that every engine behaves alike (protocols: recovery). */
+/** Crash counts and dead letters are rows, so that every engine behaves alike (docs/guarantees.md). */
 import { sql } from 'kysely';
 import { inTransaction } from '../db/transaction.ts';
 import type { Message } from '../queue/queue.ts';

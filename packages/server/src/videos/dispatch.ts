@@ -1,6 +1,6 @@
 /**
  * Dispatch: a free slot and the fairest next video become an attempt, in one transaction with the message that starts it
- * (protocols: slots). Safe to run in every process at once: the family's row is locked by waiting, because a dispatch
+ * (docs/guarantees.md). Safe to run in every process at once: the family's row is locked by waiting, because a dispatch
  * that gave up on a held lock would lose the wake-up it was called for.
  */
 import { sql, type Transaction } from 'kysely';

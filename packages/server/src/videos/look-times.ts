@@ -1,4 +1,4 @@
-/** When the next look at a running task is worth its call (protocols: completion). */
+/** When the next look at a running task is worth its call (docs/guarantees.md). */
 import type { ExpectedDuration } from '../scheduling/durations.ts';
 import type { VideosContext } from './context.ts';
 

@@ -1,5 +1,5 @@
 /**
- * Looking at running tasks: hints and polls end here, in batches per account (protocols: completion). A callback only
+ * Looking at running tasks: hints and polls end here, in batches per account (docs/guarantees.md). A callback only
  * brings the look forward; only what Kling answers to our own question is settled (invariant 5).
  */
 import { sql } from 'kysely';

@@ -1,4 +1,4 @@
-/** What each refusal or doubt of a create does to attempt, video, pool and account (protocols: what Kling's answers do). */
+/** What each refusal or doubt of a create does to attempt, video, pool and account (docs/guarantees.md). */
 import { sql, type UpdateObject } from 'kysely';
 import type { Tables } from '../db/tables.ts';
 import { inTransaction, type TransactionContext } from '../db/transaction.ts';

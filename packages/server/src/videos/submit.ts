@@ -1,5 +1,5 @@
 /**
- * Buying one task, once (protocols: attempts). The handler claims the attempt, looks up what may already exist, commits the send
+ * Buying one task, once (docs/guarantees.md). The handler claims the attempt, looks up what may already exist, commits the send
  * mark immediately before the bytes leave, POSTs once, and records what Kling's answer means. Whatever dies in between, the next
  * claim finds in the row what may have happened.
  */

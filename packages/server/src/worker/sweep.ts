@@ -1,6 +1,6 @@
 /**
  * The safety net: whatever is due in the database and is in nobody's hands is published again, so that an engine may lose
- * everything (protocols: recovery). The first publish of an attempt or a file comes with the move itself.
+ * everything (docs/guarantees.md). The first publish of an attempt or a file comes with the move itself.
  */
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { Tables } from '../db/tables.ts';
