@@ -13,6 +13,17 @@ export async function choosePort(host: string, wanted: number): Promise<number> 
   return port;
 }
 
+/** Whether something listens there already. */
+export async function isPortTaken(host: string, port: number): Promise<boolean> {
+  const server = createServer();
+  const isTaken = await new Promise<boolean>((resolve) => {
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EADDRINUSE'));
+    server.listen(port, host, () => resolve(false));
+  });
+  if (!isTaken) await new Promise((resolve) => server.close(resolve));
+  return isTaken;
+}
+
 /** Where this machine reaches what listens on `host`. */
 export function localUrl(host: string, port: number): string {
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;

@@ -4,6 +4,7 @@ import { compose, type Platform } from './compose.ts';
 import { ConfigError, readConfig, type Config, type Environment, type Role } from './config.ts';
 import { asError } from './kernel/errors.ts';
 import { createLogger, defaultLogFormat } from './monitoring/log.ts';
+import { explainStartFailure } from './start-failure.ts';
 import { describePart, describeStart } from './start-text.ts';
 
 export interface RunOptions {
@@ -33,7 +34,7 @@ export async function runServer(role: Role, options: RunOptions): Promise<number
   try {
     platform = await compose(config, log);
   } catch (error) {
-    options.out(explain(asError(error), config));
+    options.out(await explainStartFailure(asError(error), config));
     return exitUnavailable;
   }
   try {
@@ -66,19 +67,4 @@ async function announce(config: Config, platform: Platform, out: RunOptions['out
 async function withdraw(config: Config): Promise<void> {
   if (config.role !== 'serve') return;
   for (const name of ['server.pid', 'server.json']) await rm(join(config.dataDirectory, name), { force: true });
-}
-
-const portVariables = ['PORT', 'CALLBACKS_PORT', 'SANDBOX_PORT'] as const;
-
-/** A taken port is named with the variable that changes it; everything else says what could not be opened. */
-function explain(error: Error, config: Config): string {
-  const details = error as { code?: unknown; port?: unknown }; // what Node puts on a listen error
-  if (details.code !== 'EADDRINUSE') return `Dailies could not start: ${error.message}`;
-  const ports = {
-    PORT: config.http.port,
-    CALLBACKS_PORT: config.http.callbacksPort,
-    SANDBOX_PORT: config.sandbox?.port,
-  };
-  const variable = portVariables.find((name) => ports[name] === details.port) ?? 'PORT';
-  return `Dailies could not start: port ${String(details.port)} is taken. Set ${variable} to another one, for example ${variable}=${Number(details.port) + 100}.`;
 }

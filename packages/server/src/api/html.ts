@@ -50,5 +50,5 @@ table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.35rem 0.8rem 0.35rem 0; border-bottom: 1px solid var(--line); }
 .method { font: 700 0.75rem ui-monospace, monospace; padding: 0.15rem 0.45rem; border-radius: 4px; background: var(--soft); }
 .path { font-size: 1.05rem; font-weight: 600; }
-@media (max-width: 800px) { body { display: block; } nav { position: static; height: auto; border: 0; } main { padding: 1rem; } }
+@media (max-width: 800px) { body { display: block; } nav { position: static; height: auto; border: 0; } main { padding: 1rem; } table { display: block; overflow-x: auto; } td a + code { display: block; width: fit-content; font-size: 0.7rem; } }
 `;

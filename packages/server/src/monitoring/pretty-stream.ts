@@ -8,7 +8,7 @@ const lineSchema = z.looseObject({
   err: z.object({ type: z.string().optional(), message: z.string(), stack: z.string().optional() }).optional(),
 });
 
-/** Turns JSON log lines into `12:34:56.789 warn  message key=value`, with the stack of an error below. */
+/** Turns JSON log lines into `12:34:56 warn  message key=value`, without what is null, and with the stack of an error below. */
 export function createPrettyStream(destination: DestinationStream): DestinationStream {
   return { write: (line) => destination.write(pretty(line)) };
 }
@@ -17,7 +17,9 @@ function pretty(line: string): string {
   const parsed = lineSchema.safeParse(JSON.parse(line));
   if (!parsed.success) return line;
   const { level, time, msg = '', err, ...fields } = parsed.data;
-  const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${printed(value)}`);
+  const rest = Object.entries(fields)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => ` ${name}=${printed(value)}`);
   const clock = new Date(time).toTimeString().slice(0, 8);
   const stack = err
     ? `\n    ${(err.stack ?? `${err.type ?? 'Error'}: ${err.message}`).replaceAll('\n', '\n    ')}`

@@ -1,0 +1,38 @@
+import type { Config } from './config.ts';
+import { isPortTaken } from './listen-address.ts';
+
+/**
+ * What a person reads when the server could not start. Taken ports are named, all at once, with the variables that change them; a
+ * database that cannot be reached with its own; everything else says what could not be opened.
+ */
+export async function explainStartFailure(error: Error, config: Config): Promise<string> {
+  const { code, port } = error as { code?: unknown; port?: unknown }; // what Node puts on a network error
+  if (code === 'EADDRINUSE') return `Dailies could not start: ${await describeTakenPorts(Number(port), config)}`;
+  const isNetwork = typeof code === 'string' && /^(ECONN|ENOTFOUND|ETIMEDOUT|EAI_|EHOST)/.test(code);
+  if (isNetwork && config.database.driver === 'postgres') {
+    return `Dailies could not start: the database of DATABASE_URL cannot be reached (${error.message}).`;
+  }
+  return `Dailies could not start: ${error.message}`;
+}
+
+async function describeTakenPorts(failed: number, { role, http, sandbox }: Config): Promise<string> {
+  const { host } = http;
+  const everything = [
+    { variable: 'PORT', host, port: http.port, isUsed: role === 'serve' || role === 'api' },
+    { variable: 'CALLBACKS_PORT', host, port: http.callbacksPort, isUsed: role === 'serve' || role === 'callbacks' },
+    { variable: 'SANDBOX_PORT', host: '127.0.0.1', port: sandbox?.port ?? 0, isUsed: sandbox !== null },
+  ];
+  const checked = await Promise.all(
+    everything.map(async (one) => ({
+      ...one,
+      isTaken: one.isUsed && one.port !== 0 && (one.port === failed || (await isPortTaken(one.host, one.port))),
+    })),
+  );
+  const taken = checked.filter(({ isTaken }) => isTaken);
+  if (taken.length === 0) return `port ${failed} is taken.`;
+  const change = taken.map(({ variable, port }) => `${variable}=${port + 100}`).join(' ');
+  if (taken.length === 1)
+    return `port ${failed} is taken. Set ${taken[0]?.variable} to another one, for example ${change}.`;
+  const ports = taken.map(({ port }) => port).join(', ');
+  return `ports ${ports} are taken. Set ${taken.map(({ variable }) => variable).join(', ')} to others, for example ${change}.`;
+}
