@@ -16,7 +16,7 @@ const program = path.join(project, 'node_modules/.bin/dailies');
 
 const smoke = `
 import { createDailies, DailiesError, isFinalStatus } from '@dailies/sdk';
-const [url, apiKey] = process.argv.slice(2);
+const [url, apiKey, wantsPoster] = process.argv.slice(2);
 const dailies = createDailies({ url, apiKey });
 const refusal = await dailies.videos.create({ prompt: '' }).catch((error) => error);
 if (!(refusal instanceof DailiesError) || refusal.code !== 'invalid_request') throw refusal;
@@ -29,6 +29,10 @@ const { body, sizeBytes } = await dailies.videos.download(id);
 let received = 0;
 for await (const chunk of body) received += chunk.length;
 if (received !== sizeBytes || received < 20_000) throw new Error(received + ' of ' + sizeBytes + ' bytes');
+for (let tries = 0; wantsPoster && tries < 100 && (await dailies.videos.get(id)).poster_url === null; tries++) {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}
+if (wantsPoster && (await dailies.videos.get(id)).poster_url === null) throw new Error('no poster');
 console.log('Node ' + process.version + ': ' + types.length + ' events, ' + received + ' bytes, charged ' + video.charged_credits);
 `;
 
@@ -109,7 +113,8 @@ async function checkTypes(): Promise<void> {
 async function makeVideos(url: string): Promise<void> {
   const key = (await readFile(path.join(project, '.dailies/api-key'), 'utf8')).trim();
   await writeFile(path.join(project, 'smoke.js'), smoke);
-  for (const node of nodes()) console.log(run(node, ['smoke.js', url, key], project).trim());
+  const poster = spawnSync('ffmpeg', ['-version']).status === 0 ? ['poster'] : [];
+  for (const node of nodes()) console.log(run(node, ['smoke.js', url, key, ...poster], project).trim());
   const file = path.join(folder, 'fox.mp4');
   run(program, ['generate', 'a red fox', '--yes', '--output', file], project);
   const bytes = await readFile(file);

@@ -46,7 +46,7 @@ function handOver(node, start) {
 }
 
 function refuse() {
-  const fix = inClone ? 'run: npm rebuild node --ignore-scripts=false\nor install Node 24.' : 'Install Node 24.';
+  const fix = inClone ? 'Run: npm rebuild node --ignore-scripts=false (or install Node 24)' : 'Install Node 24.';
   process.stderr.write(
     `dailies needs Node 22.19 or newer; this is Node ${process.versions.node} (${process.execPath}).\n${fix}\n`,
   );

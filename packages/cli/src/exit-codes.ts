@@ -16,12 +16,12 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 export const exitCodeHelp = `Exit codes:
    0  done
-   1  the video failed or was canceled, or the server refused for a reason not listed here
+   1  the video failed or was canceled, or the server refused for another reason
    2  the command line or the request is not valid
    3  there is no such video
    4  over budget
    5  the API key is missing or wrong
    6  the server cannot be reached
-  69  serve: a port or the data folder is in use, or a part it needs cannot be reached
+  69  serve: port or data folder in use, or a part that it needs not reachable
   78  serve: the configuration is not valid
  130  stopped with Ctrl-C; a video that was created goes on`;

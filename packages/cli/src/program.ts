@@ -19,9 +19,10 @@ interface GlobalOptions extends ConnectionFlags {
 }
 
 const connectionHelp = `Where the server is and which key opens it, first found:
-  --url and --api-key; DAILIES_URL and DAILIES_API_KEY; the nearest .dailies folder
-  upwards (or DATA_DIR), written by a local server; ~/.config/dailies/config.json
-  with {"url", "api_key"}; else http://127.0.0.1:8000.`;
+  --url and --api-key; DAILIES_URL and DAILIES_API_KEY; the nearest .dailies
+  folder upwards (or DATA_DIR), written by a local server;
+  ~/.config/dailies/config.json with {"url", "api_key"};
+  else http://127.0.0.1:8000.`;
 
 /**
  * Runs one command line.

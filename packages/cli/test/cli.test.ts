@@ -125,7 +125,7 @@ test('Ctrl-C leaves the video running and says how to watch it again', async () 
   io.interrupt();
   expect(await running).toBe(exitCodes.interrupted);
   const id = /vid_\w+/.exec(io.printed.err)?.[0] ?? '';
-  expect(io.printed.err).toBe(`${id} goes on without you. Watch it again: dailies watch ${id} --output ${id}.mp4\n`);
+  expect(io.printed.err).toBe(`${id} goes on without you. Watch it again:\n  dailies watch ${id} --output ${id}.mp4\n`);
   const watched = await run(['watch', id, '--json']);
   expect(watched.code).toBe(0);
   const states = watched.out

@@ -175,6 +175,18 @@ test('a list shows the charge once it is known, the price before', () => {
   ]);
 });
 
+test('a list fits a terminal of 80 columns', () => {
+  const long = {
+    ...video,
+    id: `vid_${'0'.repeat(26)}`,
+    status: 'submitting' as const,
+    prompt: 'a red fox '.repeat(20),
+  };
+  const lines = listLines([long], nowMs, 80);
+  expect(lines[0]).toMatch(/^ID +STATUS +CREDITS +AGE +PROMPT$/);
+  expect(lines.filter((line) => line.length > 80)).toEqual([]);
+});
+
 test('an estimate names price, what is left, and that the sandbox spends nothing real', () => {
   const estimate: Estimate = {
     provider: 'sandbox',

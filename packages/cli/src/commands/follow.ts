@@ -25,7 +25,7 @@ export async function follow(session: Session, id: string, options: FollowOption
     if (!(error instanceof Interrupted)) throw error;
     const file = options.download && ` --output ${options.download.output ?? `${id}.mp4`}`;
     const again = `${session.program} watch ${id}${file ?? ''}`;
-    session.printer.error(`${id} goes on without you. Watch it again: ${again}`);
+    session.printer.error(`${id} goes on without you. Watch it again:\n  ${again}`);
     return exitCodes.interrupted;
   }
 }

@@ -87,18 +87,21 @@ async function list(session: Session, _: readonly [], options: ListOptions): Pro
   return exitCodes.ok;
 }
 
+/** One line for each; a narrow terminal gets fewer columns, never broken lines. */
 export function listLines(videos: readonly Video[], nowMs: number, columns: number): string[] {
   if (videos.length === 0) return [];
+  const isWide = columns >= 100;
   const rows = videos.map((video) => [
     video.id,
     video.status,
-    video.mode === null ? video.model : `${video.model} ${video.mode}`,
-    `${String(video.duration)} s`,
+    ...(isWide ? [video.mode === null ? video.model : `${video.model} ${video.mode}`] : []),
+    ...(isWide ? [`${String(video.duration)} s`] : []),
     String(video.charged_credits ?? video.estimated_credits),
     span(nowMs - Date.parse(video.created_at)),
     video.prompt ?? '(shots)',
   ]);
-  return table(['ID', 'STATUS', 'MODEL', 'LENGTH', 'CREDITS', 'AGE', 'PROMPT'], rows, columns);
+  const madeAs = isWide ? ['MODEL', 'LENGTH'] : [];
+  return table(['ID', 'STATUS', ...madeAs, 'CREDITS', 'AGE', 'PROMPT'], rows, columns);
 }
 
 async function show(session: Session, [id]: readonly [string]): Promise<ExitCode> {
