@@ -16,7 +16,7 @@ export function reportError(error: unknown, url: string | undefined, printer: Pr
     const facts = error instanceof DailiesError ? factsOf(error) : {};
     printer.errorJson({ error: { code: report.code, message: report.message, ...facts, exit_code: report.exitCode } });
   } else {
-    printer.error([`dailies: ${headline(error, report)}`, ...details(error)].join('\n'));
+    printer.error([`dailies: ${headline(error, report)}`, ...details(error, url)].join('\n'));
   }
   return report.exitCode;
 }
@@ -63,10 +63,11 @@ function headline(error: unknown, { message }: Report): string {
   return `${typeof error.problem['title'] === 'string' ? error.problem['title'] : 'The request is not valid'}:`;
 }
 
-function details(error: unknown): string[] {
+function details(error: unknown, url: string | undefined): string[] {
   if (!(error instanceof DailiesError)) return [];
   const mistakes = error.errors.length < 2 ? [] : error.errors.map(({ pointer, detail }) => `  ${pointer}: ${detail}`);
-  const hint = error.status === 401 ? ['  Give the key with DAILIES_API_KEY or --api-key.'] : [];
+  const asked = url === undefined ? '' : `The server that was asked is ${url}. `;
+  const hint = error.status === 401 ? [`  ${asked}Give its key with DAILIES_API_KEY or --api-key.`] : [];
   const report = error.status !== null && error.status >= 500 && error.requestId !== null;
   return [...mistakes, ...hint, ...(report ? [`  request id ${error.requestId}`] : [])];
 }
