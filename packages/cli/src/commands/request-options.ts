@@ -35,7 +35,7 @@ export function addRequestOptions(command: Command): Command {
     .option('--watermark', 'also make a watermarked variant')
     .option('--priority <number>', 'higher starts earlier among your own videos', toNumber)
     .option('--start-before <time>', 'fail, free of charge, when it could not start by then (RFC 3339)')
-    .option('--webhook-url <url>', 'called when the video reaches a new state')
+    .option('--webhook-url <url>', 'called when the video has ended')
     .option('--metadata <key=value>', 'your own text, kept with the video; may be repeated', addPair)
     .option('--from <file>', 'JSON file with the request (shots, camera_control, ...); other options win over it');
 }

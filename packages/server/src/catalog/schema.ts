@@ -231,7 +231,7 @@ export const createVideoBody = z
       .meta({ description: 'Higher starts earlier among your own videos.', default: 0 }),
     webhook_url: webhookUrl
       .nullish()
-      .meta({ description: 'Called by Dailies when the video reaches a new state.', format: 'uri' }),
+      .meta({ description: 'Called by Dailies once, when the video has ended.', format: 'uri' }),
     start_before: z.iso
       .datetime({ offset: true, error: startBeforeRule })
       // years of more or less than four digits have no RFC 3339 form once they are turned to UTC
