@@ -6,6 +6,7 @@ import type { ReleaseStack } from './kernel/release-stack.ts';
 import type { CallbackUrls } from './kling/callback-url.ts';
 import type { Logger } from './monitoring/log.ts';
 import type { Queue } from './queue/queue.ts';
+import { createGenerationsReader } from './scheduling/accounts.ts';
 import { createDurations } from './scheduling/durations.ts';
 import { createFlowRegistry } from './scheduling/families.ts';
 import type { VideosContext, VideosOptions } from './videos/context.ts';
@@ -39,6 +40,7 @@ export function composeContext(parts: ContextParts, stack: ReleaseStack): Videos
     durations,
     options,
     flows: createFlowRegistry(kysely),
+    readGenerations: createGenerationsReader(kysely, options.provider, systemClock.monotonicMs),
     events: createSignal(),
     requestDispatch: dispatcher.request,
     wakePoller: () => parts.worker.wakePoller(),

@@ -75,6 +75,22 @@ export async function listGenerations(kysely: Kysely<Tables>, provider: Provider
   return rows.length === 0 ? null : [...new Set(rows.flatMap((row) => row.generations))];
 }
 
+/** `listGenerations` at most `freshMs` old, because every create asks. */
+export function createGenerationsReader(
+  kysely: Kysely<Tables>,
+  provider: Provider,
+  monotonicMs: () => number,
+  freshMs = 1_000,
+): () => Promise<readonly Generation[] | null> {
+  let known: { readonly at: number; readonly value: readonly Generation[] | null } | undefined;
+  return async () => {
+    if (known && monotonicMs() - known.at < freshMs) return known.value;
+    const value = await listGenerations(kysely, provider);
+    known = { at: monotonicMs(), value };
+    return value;
+  };
+}
+
 /** All pools of the provider, for operators. */
 export async function listPools(kysely: Kysely<Tables>, provider: Provider): Promise<PoolRecord[]> {
   const rows = await kysely

@@ -59,6 +59,21 @@ export async function takeSlot(trx: Transaction<Tables>, family: Family): Promis
   return rows[0];
 }
 
+/**
+ * Whether the family has work that may start and a pool with room, read without a lock. After a commit a "no" is safe to act on:
+ * whoever frees a slot later looks for work after its own commit, and sees ours.
+ */
+export async function mayStart(kysely: Kysely<Tables>, family: Family): Promise<boolean> {
+  const { rows } = await sql<{ may: boolean }>`
+    select exists (select 1 from flows where flows.family_id = ${familyId(family)} and flows.eligible) and exists (
+      select 1 from pools pool join accounts account on account.id = pool.account_id
+      where account.provider = ${family.provider} and pool.pack_type = ${family.packType}
+        and pool.model in (${family.model}, '*') and pool.in_use < least(pool.capacity, pool.effective)) as may`.execute(
+    kysely,
+  );
+  return rows[0]?.may ?? false;
+}
+
 export async function freeSlot(trx: Transaction<Tables>, poolId: string): Promise<void> {
   await trx
     .updateTable('pools')

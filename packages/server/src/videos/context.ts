@@ -18,6 +18,8 @@ export interface VideosContext {
   readonly requestDispatch: (familyIds: readonly string[]) => void;
   /** Tells this process's poller that something may be due; false where none runs here. Never throws. */
   readonly wakePoller: () => boolean;
+  /** The generations that registered accounts can use; null while none has registered. */
+  readonly readGenerations: () => Promise<readonly Generation[] | null>;
   /** How long the provider probably takes for this request. */
   readonly expectedOf: (request: VideoRequest) => Promise<ExpectedDuration>;
   /** Callback URL of an attempt; null where Kling cannot reach us. */

@@ -1,23 +1,23 @@
 /** Accepting a video: validate -> price -> hold -> store, in one transaction, so that a 202 is a promise (invariant 2). */
 import { createHash } from 'node:crypto';
-import { sql } from 'kysely';
+import { sql, type InsertObject } from 'kysely';
 import { totalPeriodStart } from '../budget/create-budgets.ts';
-import { bookHold, holdBudget } from '../budget/ledger.ts';
+import { hold } from '../budget/ledger.ts';
 import { priceOf } from '../catalog/price.ts';
 import type { Generation } from '../catalog/request.ts';
 import { validateRequest, type ValidRequest } from '../catalog/validate.ts';
 import { packType } from '../catalog/wire.ts';
+import type { Tables } from '../db/tables.ts';
 import { inTransaction, type TransactionContext } from '../db/transaction.ts';
 import type { BudgetRecord } from '../budget/budgets.ts';
 import { AppError } from '../kernel/errors.ts';
 import { createId } from '../kernel/ids.ts';
 import { creditsToNumber, creditsToString, type Credits } from '../kernel/money.ts';
-import { listGenerations } from '../scheduling/accounts.ts';
 import { estimateStart } from '../scheduling/eta.ts';
 import { familyId, type Family } from '../scheduling/families.ts';
 import { enterFlow } from '../scheduling/flows.ts';
 import type { VideosContext } from './context.ts';
-import { appendEvent } from './events.ts';
+import { insertWithEvent } from './events.ts';
 import { toQueueEstimate, toRecord } from './records.ts';
 import type { Created, CreateOptions, Estimate, QueueEstimate } from './videos.ts';
 
@@ -105,9 +105,9 @@ async function quoteVideo(context: VideosContext, body: unknown, workspaceId: st
   return { valid, family, credits, priceBasis: basis, expectedMs, queue: toQueueEstimate(eta) };
 }
 
-async function usableGenerations(context: VideosContext): Promise<Generation[] | null> {
-  const { options, database } = context;
-  const registered = await listGenerations(database.kysely, options.provider);
+async function usableGenerations(context: VideosContext): Promise<readonly Generation[] | null> {
+  const { options } = context;
+  const registered = await context.readGenerations();
   if (options.generations === null) return registered;
   return options.generations.filter((generation) => registered?.includes(generation) ?? true);
 }
@@ -127,33 +127,31 @@ async function store(
   const { request, extras, warnings } = quote.valid;
   const amount = creditsToString(quote.credits);
   const family = familyId(quote.family);
-  const row = await trx
-    .insertInto('videos')
-    .values({
-      id: createId('video'),
-      workspace_id: workspaceId,
-      product: request.product,
-      provider: context.options.provider,
-      state: 'queued',
-      model: request.model,
-      request: JSON.stringify(request),
-      warnings: JSON.stringify(warnings),
-      metadata: JSON.stringify(extras.metadata),
-      priority: extras.priority,
-      webhook_url: extras.webhookUrl,
-      start_before: extras.startBefore,
-      family_id: family,
-      expected_ms: quote.expectedMs,
-      estimated_credits: amount,
-      price_basis: quote.priceBasis,
-      hold_credits: amount,
-      budget_period_start: totalPeriodStart,
-      event_seq: 1,
-      retry_of: create.retryOf,
-      accepted_at: sql<Date>`dailies_now()`,
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  const id = createId('video');
+  const values = {
+    id,
+    workspace_id: workspaceId,
+    product: request.product,
+    provider: context.options.provider,
+    state: 'queued',
+    model: request.model,
+    request: JSON.stringify(request),
+    warnings: JSON.stringify(warnings),
+    metadata: JSON.stringify(extras.metadata),
+    priority: extras.priority,
+    webhook_url: extras.webhookUrl,
+    start_before: extras.startBefore,
+    family_id: family,
+    expected_ms: quote.expectedMs,
+    estimated_credits: amount,
+    price_basis: quote.priceBasis,
+    hold_credits: amount,
+    budget_period_start: totalPeriodStart,
+    event_seq: 1,
+    retry_of: create.retryOf,
+    accepted_at: sql<Date>`dailies_now()`,
+  } satisfies InsertObject<Tables, 'videos'>;
+  const row = await insertWithEvent(trx, values, { job_id: id, status: 'queued' });
   const answer = options.render(toRecord(row, undefined, quote.queue));
   if (options.idempotencyKey !== null) {
     const inserted = await trx
@@ -171,8 +169,6 @@ async function store(
       .executeTakeFirst();
     if (inserted.numInsertedOrUpdatedRows === 0n) throw new Refused('duplicate_key');
   }
-  const data = { job_id: row.id, status: 'queued' };
-  await appendEvent(trx, { videoId: row.id, workspaceId, seq: 1, type: 'video.queued', data });
   const account = {
     videoId: row.id,
     workspaceId,
@@ -180,9 +176,8 @@ async function store(
     periodStart: totalPeriodStart,
     attemptNumber: null,
   };
-  await bookHold(trx, account, quote.credits);
   // The two hottest rows come last, in the lock order of every transaction.
-  if (!(await holdBudget(trx, account, quote.credits))) throw new Refused('over_budget');
+  if (!(await hold(trx, account, quote.credits))) throw new Refused('over_budget');
   await enterFlow(trx, { familyId: family, workspaceId }, quote.expectedMs);
   afterCommit(() => {
     context.events.notify();

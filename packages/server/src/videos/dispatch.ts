@@ -12,7 +12,7 @@ import { createId } from '../kernel/ids.ts';
 import type { Message } from '../queue/queue.ts';
 import { parseFamilyId, type Family } from '../scheduling/families.ts';
 import { chooseFlow, startInFlow } from '../scheduling/flows.ts';
-import { freeSlot, takeSlot, type TakenSlot } from '../scheduling/slots.ts';
+import { freeSlot, mayStart, takeSlot, type TakenSlot } from '../scheduling/slots.ts';
 import type { VideosContext } from './context.ts';
 import { moveVideo } from './move.ts';
 import { storedRequest, type VideoRow } from './records.ts';
@@ -24,6 +24,7 @@ const startsPerTransaction = 16;
 export async function dispatchFamily(context: VideosContext, familyId: string): Promise<number> {
   let started = 0;
   for (;;) {
+    if (!(await mayStart(context.database.kysely, parseFamilyId(familyId)))) return started;
     const count = await inTransaction(context.database, (transaction) => dispatchSome(context, transaction, familyId));
     started += count;
     if (count < startsPerTransaction) return started;

@@ -1,5 +1,5 @@
 /** The event log of videos: one row per thing that happened, in the transaction in which it happened. */
-import { sql, type Kysely, type Transaction, type UpdateObject } from 'kysely';
+import { sql, type InsertObject, type Kysely, type Selectable, type Transaction, type UpdateObject } from 'kysely';
 import type { Tables, VideoState } from '../db/tables.ts';
 import { pause } from '../kernel/clock.ts';
 import { InputError } from '../kernel/errors.ts';
@@ -7,28 +7,39 @@ import type { VideoEvent } from './videos.ts';
 
 const pageSize = 100;
 
-/** Writes an event of a video that the same transaction has just made. @param seq the `event_seq` it was made with */
-export async function appendEvent(
+const eventColumns = ['workspace_id', 'video_id', 'seq', 'type', 'data', 'created_at'] as const;
+
+/** The last three of the columns; the first three come from the video's row. */
+function eventValues(type: string, data: Readonly<Record<string, unknown>>) {
+  return [
+    sql<string>`${type}::text`.as('type'),
+    sql<string>`${JSON.stringify(data)}::jsonb`.as('data'),
+    sql<Date>`dailies_now()`.as('created_at'),
+  ] as const;
+}
+
+/** Stores a new video and its first event, in one statement. */
+export async function insertWithEvent(
   trx: Transaction<Tables>,
-  event: {
-    readonly videoId: string;
-    readonly workspaceId: string;
-    readonly seq: number;
-    readonly type: string;
-    readonly data: Readonly<Record<string, unknown>>;
-  },
-): Promise<void> {
-  await trx
-    .insertInto('events')
-    .values({
-      workspace_id: event.workspaceId,
-      video_id: event.videoId,
-      seq: event.seq,
-      type: event.type,
-      data: JSON.stringify(event.data),
-      created_at: sql<Date>`dailies_now()`,
-    })
-    .execute();
+  video: InsertObject<Tables, 'videos'>,
+  data: Readonly<Record<string, unknown>>,
+): Promise<Selectable<Tables['videos']>> {
+  return trx
+    .with('video', (cte) => cte.insertInto('videos').values(video).returningAll())
+    .with('event', (cte) =>
+      cte
+        .insertInto('events')
+        .columns(eventColumns)
+        .expression((query) =>
+          query
+            .selectFrom('video')
+            .select(['workspace_id', 'id', 'event_seq'])
+            .select(eventValues('video.queued', data)),
+        ),
+    )
+    .selectFrom('video')
+    .selectAll()
+    .executeTakeFirstOrThrow();
 }
 
 export interface VideoChange {
@@ -65,14 +76,12 @@ export async function changeVideo(trx: Transaction<Tables>, change: VideoChange)
     .with('event', (cte) =>
       cte
         .insertInto('events')
-        .columns(['workspace_id', 'video_id', 'seq', 'type', 'data', 'created_at'])
+        .columns(eventColumns)
         .expression((query) =>
           query
             .selectFrom('changed')
             .select(['workspace_id', 'id', 'event_seq'])
-            .select(sql<string>`${change.type}::text`.as('type'))
-            .select(sql<string>`${JSON.stringify(change.data)}::jsonb`.as('data'))
-            .select(sql<Date>`dailies_now()`.as('created_at')),
+            .select(eventValues(change.type, change.data)),
         )
         .returning('id'),
     )

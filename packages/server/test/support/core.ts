@@ -5,7 +5,7 @@ import type { VideoRequest } from '../../src/catalog/request.ts';
 import type { Database } from '../../src/db/database.ts';
 import { credits } from '../../src/kernel/money.ts';
 import { openQueue } from '../../src/queue/open.ts';
-import { registerAccount } from '../../src/scheduling/accounts.ts';
+import { createGenerationsReader, registerAccount } from '../../src/scheduling/accounts.ts';
 import { createDurations } from '../../src/scheduling/durations.ts';
 import { createFlowRegistry } from '../../src/scheduling/families.ts';
 import { openBlobStore } from '../../src/storage/open.ts';
@@ -53,6 +53,7 @@ export async function openCore(database: Database, settings: CoreSettings = {}) 
     queue,
     durations,
     flows: createFlowRegistry(database.kysely),
+    readGenerations: createGenerationsReader(database.kysely, 'sandbox', () => performance.now(), 0),
     events: createSignal(),
     requestDispatch: (families) => void asked.push(...families),
     wakePoller: () => false,
