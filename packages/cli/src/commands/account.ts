@@ -36,7 +36,7 @@ export function addAccountCommands(program: Command, action: AddAction): void {
 }
 
 function toLimit(text: string): { limit: number | null } {
-  if (text === 'none') return { limit: null };
+  if (text === 'none' || text === 'unlimited') return { limit: null };
   const limit = Number(text);
   if (!/^\d+(\.\d{1,6})?$/.test(text) || !Number.isFinite(limit)) {
     throw new InvalidArgumentError('It must be a number of credits such as 200, or none.');
