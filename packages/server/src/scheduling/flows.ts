@@ -3,7 +3,7 @@
  * in one family. `queued` and `in_flight` are exact, because they move in the transaction that moves the video; so a
  * flow is eligible exactly while it has work that may start, and no wake-up is lost.
  */
-import { sql, type Transaction } from 'kysely';
+import { sql, type RawBuilder, type Transaction } from 'kysely';
 import type { Tables } from '../db/tables.ts';
 
 export interface FlowKey {
@@ -11,9 +11,9 @@ export interface FlowKey {
   readonly workspaceId: string;
 }
 
-/** Counts a video into its flow's backlog. The last statement but the budget's: the row is hot. */
-export async function enterFlow(trx: Transaction<Tables>, flow: FlowKey, expectedMs: number): Promise<void> {
-  await moveFlow(trx, flow, sql`queued = queued + 1, queued_slot_ms = queued_slot_ms + ${expectedMs}`);
+/** The change that counts a video into its flow's backlog, for `hold`: the row is hot, and locked after the budget's. */
+export function enteringFlow(flow: FlowKey, expectedMs: number): RawBuilder<unknown> {
+  return flowChange(flow, sql`queued = queued + 1, queued_slot_ms = queued_slot_ms + ${expectedMs}`);
 }
 
 /** Takes a video that was never started out of the backlog. */
@@ -109,8 +109,10 @@ export async function refundFlow(
   );
 }
 
-async function moveFlow(trx: Transaction<Tables>, flow: FlowKey, change: ReturnType<typeof sql>): Promise<void> {
-  await sql`update flows set ${change} where family_id = ${flow.familyId} and workspace_id = ${flow.workspaceId}`.execute(
-    trx,
-  );
+async function moveFlow(trx: Transaction<Tables>, flow: FlowKey, change: RawBuilder<unknown>): Promise<void> {
+  await flowChange(flow, change).execute(trx);
+}
+
+function flowChange(flow: FlowKey, change: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`update flows set ${change} where family_id = ${flow.familyId} and workspace_id = ${flow.workspaceId}`;
 }

@@ -15,7 +15,7 @@ import { createId } from '../kernel/ids.ts';
 import { creditsToNumber, creditsToString, type Credits } from '../kernel/money.ts';
 import { estimateStart } from '../scheduling/eta.ts';
 import { familyId, type Family } from '../scheduling/families.ts';
-import { enterFlow } from '../scheduling/flows.ts';
+import { enteringFlow } from '../scheduling/flows.ts';
 import type { VideosContext } from './context.ts';
 import { insertWithEvent } from './events.ts';
 import { toQueueEstimate, toRecord } from './records.ts';
@@ -176,9 +176,9 @@ async function store(
     periodStart: totalPeriodStart,
     attemptNumber: null,
   };
-  // The two hottest rows come last, in the lock order of every transaction.
-  if (!(await hold(trx, account, quote.credits))) throw new Refused('over_budget');
-  await enterFlow(trx, { familyId: family, workspaceId }, quote.expectedMs);
+  // The two hottest rows come last, in the lock order of every transaction, and in one statement: no round trip lies between their locks.
+  const entering = enteringFlow({ familyId: family, workspaceId }, quote.expectedMs);
+  if (!(await hold(trx, account, quote.credits, entering))) throw new Refused('over_budget');
   afterCommit(() => {
     context.events.notify();
     context.requestDispatch([family]);
@@ -231,9 +231,10 @@ function sortMembers(value: unknown): unknown {
 function overBudget(needed: Credits, budget: BudgetRecord): AppError {
   const { limit, available, held, captured } = budget;
   const number = (amount: Credits | null) => (amount === null ? null : creditsToNumber(amount));
+  const text = (amount: Credits | null) => (amount === null ? 'no limit' : creditsToString(amount));
   const detail =
-    `This video needs ${creditsToString(needed)} credits and ${available === null ? 'none' : creditsToString(available)} are left of ` +
-    `the limit of ${limit === null ? 'none' : creditsToString(limit)} (${creditsToString(held)} held, ${creditsToString(captured)} spent). ` +
+    `This video needs ${text(needed)} credits; left: ${text(available)} of a limit of ${text(limit)} ` +
+    `(${text(held)} held, ${text(captured)} spent). ` +
     'Raise it with PUT /api/budget {"limit_credits": N} or `dailies budget set N`.';
   const data = {
     needed_credits: number(needed),
