@@ -42,6 +42,7 @@ const video: Video = {
   created_at: '2026-01-01T00:00:00Z',
   started_at: '2026-01-01T00:00:01Z',
   completed_at: '2026-01-01T00:00:50Z',
+  deleted_at: null,
   links: { self: '/v', events: '/e', content: '/c', cancel: null },
 };
 

@@ -1,6 +1,6 @@
 /** One mistake in a request. */
 export interface Mistake {
-  /** RFC 6901 JSON pointer into the body, or `?name` for a query parameter. */
+  /** RFC 6901 JSON pointer into the body, `?name` of the query, `header:Name`, `path` or `method`. */
   readonly pointer: string;
   readonly detail: string;
 }

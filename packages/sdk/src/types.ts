@@ -60,6 +60,8 @@ export interface Video {
   readonly created_at: string;
   readonly started_at: string | null;
   readonly completed_at: string | null;
+  /** When the owner deleted the file; the video stays readable. */
+  readonly deleted_at: string | null;
   readonly links: VideoLinks;
 }
 

@@ -61,6 +61,7 @@ test('only a prompt makes a video: priced, held, queued and fully described', as
     created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
     started_at: null,
     completed_at: null,
+    deleted_at: null,
     links: {
       self: `/api/videos/${video.id}`,
       events: `/api/videos/${video.id}/events`,

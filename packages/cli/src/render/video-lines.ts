@@ -16,7 +16,7 @@ export function videoLines(video: Video, receipt: Receipt, nowMs: number): strin
     ['queue', video.queue && queueWords(video.queue, nowMs)],
     ['price', `${price(video.estimated_credits, video.estimated_cost)}; ${receipt.price_basis}`],
     ['money', moneyWords(receipt)],
-    ['file', video.file ? fileWords(video.file) : video.status === 'completed' ? 'deleted' : null],
+    ['file', video.file ? fileWords(video.file) : video.deleted_at === null ? null : 'deleted'],
     ['link', video.video_url],
     ['metadata', pairs(video.metadata)],
     ['retry of', video.retry_of],

@@ -54,6 +54,25 @@ export function createProblem(error: unknown, requestId: string, errorsPage: str
     instance: `urn:dailies:request:${requestId}`,
     code,
     retryable,
-    errors,
+    errors: errors.length > 0 ? errors : placeOf(kind, code),
   };
+}
+
+/** Where in the request the cause is, when the error itself does not say: every refusal has a pointer and a fix. */
+const places: Partial<Record<ErrorKind, string>> = {
+  unauthenticated: 'header:Authorization',
+  forbidden: '?signature',
+  budget: '',
+  not_found: 'path',
+  method: 'method',
+  conflict: 'path',
+  gone: 'path',
+  too_large: '',
+  media_type: 'header:Content-Type',
+  range: 'header:Range',
+};
+
+function placeOf(kind: ErrorKind, code: ErrorCode): readonly Mistake[] {
+  const pointer = places[kind];
+  return pointer === undefined ? [] : [{ pointer, detail: errorCatalogue[code].help }];
 }

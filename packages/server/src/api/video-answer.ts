@@ -53,6 +53,7 @@ export function answerWithoutLinks(video: VideoRecord): VideoAnswer {
     created_at: video.acceptedAt.toISOString(),
     started_at: video.startedAt?.toISOString() ?? null,
     completed_at: video.completedAt?.toISOString() ?? null,
+    deleted_at: video.deletedAt?.toISOString() ?? null,
     links: answerLinks(video),
   };
 }

@@ -193,7 +193,10 @@ function row(kind: ErrorKind, title: string, retryable: boolean, help: string): 
   return { kind, title, retryable, help };
 }
 
-/** One mistake in a request. `pointer` is an RFC 6901 JSON pointer into the body, or `?name` / `header:name`. */
+/**
+ * One mistake in a request. `pointer` is an RFC 6901 JSON pointer into the body ('' is the whole of it), or `?name` of the query,
+ * `header:Name`, `path` or `method`.
+ */
 export interface Mistake {
   readonly pointer: string;
   /** Names the field, the rule and the fix. */

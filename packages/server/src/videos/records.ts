@@ -65,6 +65,7 @@ export function toRecord(row: VideoRow, file: FileRow | undefined, queue: QueueE
     acceptedAt: row.accepted_at,
     startedAt: row.started_at,
     completedAt: row.completed_at,
+    deletedAt: row.deleted_at,
     startBefore: row.start_before,
     webhookUrl: row.webhook_url,
     eventSeq: row.event_seq,

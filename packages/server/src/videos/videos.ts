@@ -26,6 +26,8 @@ export interface VideoRecord {
   readonly startedAt: Date | null;
   /** When it reached its final state. */
   readonly completedAt: Date | null;
+  /** When its owner deleted the file; the video itself stays readable. */
+  readonly deletedAt: Date | null;
   readonly startBefore: Date | null;
   readonly webhookUrl: string | null;
   /** Last event's number; the `Last-Event-ID` after which a reader has seen this record. */

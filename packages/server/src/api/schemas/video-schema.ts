@@ -83,6 +83,7 @@ export const videoSchema = z
     created_at: timeSchema,
     started_at: timeSchema.nullable(),
     completed_at: timeSchema.nullable(),
+    deleted_at: timeSchema.nullable().meta({ description: 'When its owner deleted the file.' }),
     links: linksSchema,
   })
   .meta({ id: 'Video' });
