@@ -66,7 +66,9 @@ describe.skipIf(url === null)(
       const looks = Array.from({ length: 6 }, () => lookAtAccount(core.context, core.kling, 'main', never));
       const hints = attempts.map((attempt) => hint(core.context, attempt.id));
       const looked = await Promise.all([...looks, ...hints]);
-      expect(looked.reduce<number>((sum, count) => sum + (count ?? 0), 0)).toBe(4);
+      // A row that a hint was just writing is passed over by every poller, and stays due for the next pass.
+      const rest = await core.look();
+      expect(looked.reduce<number>((sum, count) => sum + (count ?? 0), rest)).toBe(4);
       for (const { video_id: id } of attempts) expect((await core.video(id)).state).toBe('archiving');
       await core.books();
     });
