@@ -1,11 +1,11 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createDailies, isFinalStatus } from '@dailies/sdk';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startChild, type Child } from '../src/child-process.ts';
+import { freePort } from '../src/free-port.ts';
 
 let folder: string;
 let sandboxPort: number;
@@ -18,14 +18,6 @@ afterAll(async () => {
   await child?.stop();
   await rm(folder, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo; // listening on TCP
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** A server on the same folder and with the same sandbox, as `npm start` would make it again. */
 async function start() {

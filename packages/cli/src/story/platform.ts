@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createDailies, type Dailies } from '@dailies/sdk';
 import { serverReady, startChild, type Child } from '../child-process.ts';
+import { freePort } from '../free-port.ts';
 import type { StoryOptions } from './options.ts';
 
 export interface StoryPlatform {
@@ -85,12 +85,4 @@ const usualTaskMs = 60_000;
 /** The server's own polling times fit tasks of a minute and more, so they shrink with the tasks. */
 function pollingFor(taskMs: number): Record<string, string> {
   return { SANDBOX_SPEED: String(usualTaskMs / taskMs), POLL_FLOOR: String(Math.max(10, Math.round(taskMs * 0.025))) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo; // listening on TCP
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

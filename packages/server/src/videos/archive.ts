@@ -9,6 +9,7 @@ import { asError } from '../kernel/errors.ts';
 import { backoffMs } from '../kernel/retry.ts';
 import type { KlingApi } from '../kling/kling-api.ts';
 import type { HandlerResult } from '../queue/queue.ts';
+import type { CopiedVideo } from '../storage/copy-video.ts';
 import type { AttemptRow } from './attempt.ts';
 import type { VideosContext } from './context.ts';
 import { lockVideo, videoError } from './end-attempt.ts';
@@ -18,21 +19,10 @@ import { referenceTo } from './submit.ts';
 
 export type FileRow = Selectable<Tables['files']>;
 
-/** What a copy knows about the stored file. */
-export interface StoredVideo {
-  readonly bytes: number;
-  readonly sha256: string;
-  readonly etag: string;
-  readonly seconds: number;
-  readonly width: number;
-  readonly height: number;
-  readonly hasAudio: boolean;
-}
-
 export interface ArchiveDeps {
   readonly kling: KlingApi;
   /** Copies the file at a provider URL to a key. @throws whatever goes wrong; `isGone` tells a file that Kling no longer gives out */
-  readonly copy: (url: string, key: string, signal: AbortSignal) => Promise<StoredVideo>;
+  readonly copy: (url: string, key: string, signal: AbortSignal) => Promise<CopiedVideo>;
   readonly isGone: (error: unknown) => boolean;
   /**
    * Orders a poster beside a stored video, where one can be made; nobody waits for it and it never throws.
@@ -125,7 +115,7 @@ async function recordPoster(context: VideosContext, file: FileRow, posterKey: st
   return result.numUpdatedRows > 0n;
 }
 
-async function recordStored(context: VideosContext, file: FileRow, stored: StoredVideo): Promise<void> {
+async function recordStored(context: VideosContext, file: FileRow, stored: CopiedVideo): Promise<void> {
   await inTransaction(context.database, async ({ trx, afterCommit }) => {
     const video = await lockVideo(trx, file.video_id);
     const row = await trx
