@@ -1,4 +1,5 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import type { Generation } from '../catalog/request.ts';
 import type { Database } from '../db/database.ts';
 import type { Provider, Tables } from '../db/tables.ts';
@@ -32,7 +33,7 @@ export async function registerAccount(database: Database, account: RegisteredAcc
     const fields = { provider, host, generations, credentials_fingerprint: fingerprint };
     if (known) {
       const mended = known.credentials_fingerprint === fingerprint ? {} : resumed;
-      const seen = { ...fields, ...mended, seen_at: sql<Date>`dailies_now()` };
+      const seen = { ...fields, ...mended, seen_at: databaseNow };
       await trx.updateTable('accounts').set(seen).where('id', '=', id).execute();
     } else {
       await trx

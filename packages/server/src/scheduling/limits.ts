@@ -1,5 +1,6 @@
 /** What Kling's refusals do to accounts and pools (docs/guarantees.md), and how they come back. */
 import { sql, type Kysely, type Transaction } from 'kysely';
+import { databaseNow, databaseNowPlus } from '../db/now.ts';
 import type { Tables } from '../db/tables.ts';
 import { backoffMs, type Backoff } from '../kernel/retry.ts';
 
@@ -56,7 +57,7 @@ export async function slowAccount(
   const waitMs = retryAfterMs ?? backoffMs(slowBackoff, count - 1, random);
   await handle
     .updateTable('accounts')
-    .set({ not_before: sql<Date>`greatest(not_before, ${inMs(waitMs)})` })
+    .set({ not_before: sql<Date>`greatest(not_before, ${databaseNowPlus(waitMs)})` })
     .where('id', '=', accountId)
     .execute();
   return waitMs;
@@ -66,14 +67,14 @@ export async function slowAccount(
 export async function backOffPool(handle: Handle, poolId: string, random: number): Promise<void> {
   const { limited_count: count } = await handle
     .updateTable('pools')
-    .set({ limited_count: sql`limited_count + 1`, grow_at: inMs(quietMinuteMs) })
+    .set({ limited_count: sql`limited_count + 1`, grow_at: databaseNowPlus(quietMinuteMs) })
     .where('id', '=', poolId)
     .returning('limited_count')
     .executeTakeFirstOrThrow();
   const waitMs = backoffMs(limitedBackoff, count - 1, random);
   await handle
     .updateTable('pools')
-    .set({ not_before: sql<Date>`greatest(not_before, ${inMs(waitMs)})` })
+    .set({ not_before: sql<Date>`greatest(not_before, ${databaseNowPlus(waitMs)})` })
     .where('id', '=', poolId)
     .execute();
 }
@@ -82,7 +83,7 @@ export async function backOffPool(handle: Handle, poolId: string, random: number
 export async function setForeignUse(handle: Handle, poolId: string, foreign: number): Promise<void> {
   await handle
     .updateTable('pools')
-    .set({ effective: sql`greatest(capacity - ${foreign}, 1)`, grow_at: inMs(quietMinuteMs) })
+    .set({ effective: sql`greatest(capacity - ${foreign}, 1)`, grow_at: databaseNowPlus(quietMinuteMs) })
     .where('id', '=', poolId)
     .execute();
 }
@@ -91,7 +92,7 @@ export async function setForeignUse(handle: Handle, poolId: string, foreign: num
 export async function growPools(handle: Handle): Promise<string[]> {
   const rows = await handle
     .updateTable('pools')
-    .set({ effective: sql`effective + 1`, grow_at: inMs(quietMinuteMs) })
+    .set({ effective: sql`effective + 1`, grow_at: databaseNowPlus(quietMinuteMs) })
     .whereRef('effective', '<', 'capacity')
     .where(sql<boolean>`grow_at <= dailies_now()`)
     .returning('id')
@@ -122,13 +123,9 @@ export const resumed = { paused_at: null, pause_reason: null, pause_detail: null
 
 function pausedNow(pause: Pause) {
   return {
-    paused_at: sql<Date>`dailies_now()`,
+    paused_at: databaseNow,
     pause_reason: pause.reason,
     pause_detail: pause.detail,
-    trial_at: inMs(trialAfterMs),
+    trial_at: databaseNowPlus(trialAfterMs),
   };
-}
-
-function inMs(ms: number) {
-  return sql<Date>`dailies_now() + ${ms} * interval '1 millisecond'`;
 }

@@ -1,5 +1,6 @@
 /** Kling has the task: from here on it is looked at until it ends. */
 import { sql } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { clearLimits } from '../scheduling/limits.ts';
 import { submitStates, type AttemptRow } from './attempt.ts';
@@ -32,7 +33,7 @@ export async function adopt(
         state: 'accepted',
         task_id: task.taskId,
         provider_request_id: task.requestId,
-        accepted_at: sql<Date>`dailies_now()`,
+        accepted_at: databaseNow,
         due_at: null,
         lease_until: null,
         looks: 0,

@@ -3,6 +3,7 @@
  * as long as Kling keeps the file, and never given up before.
  */
 import { sql, type Selectable } from 'kysely';
+import { databaseNow, databaseNowPlus } from '../db/now.ts';
 import type { Tables } from '../db/tables.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { asError } from '../kernel/errors.ts';
@@ -73,7 +74,7 @@ async function claimFile(context: VideosContext, fileId: string): Promise<FileRo
 }
 
 function leaseEnd(context: VideosContext) {
-  return sql<Date>`dailies_now() + ${context.options.leaseMs} * interval '1 millisecond'`;
+  return databaseNowPlus(context.options.leaseMs);
 }
 
 /** Renews the lease while a long copy runs, and aborts the copy when the lease is lost. */
@@ -129,7 +130,7 @@ async function recordStored(context: VideosContext, file: FileRow, stored: Copie
         has_audio: stored.hasAudio,
         sha256: stored.sha256,
         etag: stored.etag,
-        stored_at: sql<Date>`dailies_now()`,
+        stored_at: databaseNow,
         source_url: null,
         lease_until: null,
         due_at: null,
@@ -213,7 +214,7 @@ async function retryFile(
       ...set,
       last_error: reason.slice(0, 1_000),
       lease_until: null,
-      due_at: sql<Date>`dailies_now() + ${Math.round(afterMs)} * interval '1 millisecond'`,
+      due_at: databaseNowPlus(Math.round(afterMs)),
       published_at: null,
       publishes: 0,
     })

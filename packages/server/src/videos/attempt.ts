@@ -1,5 +1,6 @@
 /** Attempts: the one list of their states and legal moves, and the claim that every worker makes before it touches one. */
 import { sql, type Kysely, type Selectable } from 'kysely';
+import { databaseNowPlus } from '../db/now.ts';
 import type { AttemptState, Tables, VideoState } from '../db/tables.ts';
 
 export type AttemptRow = Selectable<Tables['attempts']>;
@@ -45,7 +46,7 @@ export async function claimAttempt(
     .innerJoin('accounts', 'accounts.id', 'pools.account_id')
     .set({
       lease_token: sql`lease_token + 1`,
-      lease_until: sql<Date>`dailies_now() + ${leaseMs} * interval '1 millisecond'`,
+      lease_until: databaseNowPlus(leaseMs),
     })
     .where('attempts.id', '=', attemptId)
     .whereRef('pools.id', '=', 'attempts.pool_id')

@@ -2,7 +2,7 @@
  * The audit: Kling's own list against ours. A task with our id that the database does not hold as bought would be a payment that
  * nobody sees; it is reported, never mended silently (docs/guarantees.md).
  */
-import { sql } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import { idPrefixes } from '../kernel/ids.ts';
 import type { KlingApi } from '../kling/kling-api.ts';
 import type { VideosContext } from './context.ts';
@@ -59,10 +59,6 @@ export async function auditAccount(
     const fields = { accountId, externalTaskId, taskId: listed.get(externalTaskId) };
     context.log('error', 'Kling has a task of ours that is not held as bought', fields);
   }
-  await kysely
-    .updateTable('accounts')
-    .set({ audited_at: sql<Date>`dailies_now()` })
-    .where('id', '=', accountId)
-    .execute();
+  await kysely.updateTable('accounts').set({ audited_at: databaseNow }).where('id', '=', accountId).execute();
   return { seen: listed.size, unknown };
 }

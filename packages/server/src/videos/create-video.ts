@@ -1,6 +1,7 @@
 /** Accepting a video: validate -> price -> hold -> store, in one transaction, so that a 202 is a promise (invariant 2). */
 import { createHash } from 'node:crypto';
-import { sql, type InsertObject } from 'kysely';
+import { type InsertObject } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import { totalPeriodStart } from '../budget/create-budgets.ts';
 import { hold } from '../budget/ledger.ts';
 import { priceOf } from '../catalog/price.ts';
@@ -149,7 +150,7 @@ async function store(
     budget_period_start: totalPeriodStart,
     event_seq: 1,
     retry_of: create.retryOf,
-    accepted_at: sql<Date>`dailies_now()`,
+    accepted_at: databaseNow,
   } satisfies InsertObject<Tables, 'videos'>;
   const row = await insertWithEvent(trx, values, { job_id: id, status: 'queued' });
   const answer = options.render(toRecord(row, undefined, quote.queue));
@@ -162,7 +163,7 @@ async function store(
         fingerprint: create.fingerprint,
         video_id: row.id,
         answer: JSON.stringify(answer),
-        created_at: sql<Date>`dailies_now()`,
+        created_at: databaseNow,
       })
       // Parallel copies wait here for the first one's commit, and then replay it.
       .onConflict((conflict) => conflict.doNothing())

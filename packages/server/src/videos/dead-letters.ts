@@ -1,5 +1,6 @@
 /** Crash counts and dead letters are rows, so that every engine behaves alike (docs/guarantees.md). */
 import { sql } from 'kysely';
+import { databaseNow, databaseNowPlus } from '../db/now.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Message } from '../queue/queue.ts';
 import { listFamiliesOf } from '../scheduling/slots.ts';
@@ -19,18 +20,18 @@ export async function recordCrash(context: VideosContext, message: Message, erro
   const { kysely } = context.database;
   const row = await kysely
     .insertInto('dead_letters')
-    .values({ ...message, crashes: 1, reason: error.message.slice(0, 1_000), dead_at: null, updated_at: now })
+    .values({ ...message, crashes: 1, reason: error.message.slice(0, 1_000), dead_at: null, updated_at: databaseNow })
     .onConflict((conflict) =>
       conflict.columns(['kind', 'id']).doUpdateSet({
         crashes: sql`dead_letters.crashes + 1`,
         reason: error.message.slice(0, 1_000),
-        updated_at: now,
+        updated_at: databaseNow,
       }),
     )
     .returning('crashes')
     .executeTakeFirstOrThrow();
   const waitMs = retryBaseMs * 2 ** Math.min(row.crashes - 1, 8);
-  const dueAt = sql<Date>`dailies_now() + ${waitMs} * interval '1 millisecond'`;
+  const dueAt = databaseNowPlus(waitMs);
   const due = { due_at: dueAt, published_at: null, publishes: 0 };
   if (message.kind === 'submit') {
     await kysely
@@ -57,14 +58,15 @@ export async function recordCrash(context: VideosContext, message: Message, erro
 export async function recordDeadLetter(context: VideosContext, message: Message, reason: string): Promise<void> {
   await context.database.kysely
     .insertInto('dead_letters')
-    .values({ ...message, reason: reason.slice(0, 1_000), dead_at: now, updated_at: now })
+    .values({ ...message, reason: reason.slice(0, 1_000), dead_at: databaseNow, updated_at: databaseNow })
     .onConflict((conflict) =>
-      conflict.columns(['kind', 'id']).doUpdateSet({ reason: reason.slice(0, 1_000), dead_at: now, updated_at: now }),
+      conflict
+        .columns(['kind', 'id'])
+        .doUpdateSet({ reason: reason.slice(0, 1_000), dead_at: databaseNow, updated_at: databaseNow }),
     )
     .execute();
 }
 
-const now = sql<Date>`dailies_now()`;
 /** Another worker may have the row by now: its lease is not ours to end. */
 const unclaimed = sql<boolean>`(lease_until is null or lease_until <= dailies_now())`;
 
@@ -72,7 +74,7 @@ async function buryUnsent(context: VideosContext, message: Message): Promise<voi
   const { kysely } = context.database;
   const unsent = await kysely
     .updateTable('attempts')
-    .set({ due_at: now })
+    .set({ due_at: databaseNow })
     .where('id', '=', message.id)
     .where('due_at', 'is not', null)
     .whereRef('sent_count', '=', 'refused_count')

@@ -1,5 +1,6 @@
 /** What happens to slot, flow and video when an attempt certainly bought nothing. */
 import { sql, type Transaction } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import { release } from '../budget/ledger.ts';
 import type { StoredVideoError, Tables } from '../db/tables.ts';
 import { errorCatalogue, type ErrorCode } from '../kernel/errors.ts';
@@ -16,6 +17,13 @@ export async function lockVideo(trx: Transaction<Tables>, videoId: string): Prom
   return trx.selectFrom('videos').selectAll().where('id', '=', videoId).forUpdate().executeTakeFirstOrThrow();
 }
 
+type StoredFailure = NonNullable<AttemptRow['failure']>;
+
+/** The part of a failure that an attempt keeps. */
+export function storeFailure({ code, httpStatus, message, requestId }: StoredFailure): string {
+  return JSON.stringify({ code, httpStatus, message, requestId } satisfies StoredFailure);
+}
+
 /**
  * Ends an attempt as refused under the caller's lease; false when the lease was lost.
  * @param failure null for an attempt that was never sent
@@ -23,21 +31,15 @@ export async function lockVideo(trx: Transaction<Tables>, videoId: string): Prom
 export async function refuseAttempt(
   trx: Transaction<Tables>,
   attempt: AttemptRow,
-  failure: { code: number | null; httpStatus: number | null; message: string; requestId: string | null } | null,
+  failure: StoredFailure | null,
 ): Promise<boolean> {
-  const { code, httpStatus, message, requestId } = failure ?? {
-    code: null,
-    httpStatus: null,
-    message: '',
-    requestId: null,
-  };
   const result = await trx
     .updateTable('attempts')
     .set({
       state: 'refused',
-      failure: failure && JSON.stringify({ code, httpStatus, message, requestId }),
+      failure: failure && storeFailure(failure),
       refused_count: sql`sent_count`,
-      ended_at: sql<Date>`dailies_now()`,
+      ended_at: databaseNow,
       due_at: null,
       look_at: null,
       lease_until: null,

@@ -1,5 +1,6 @@
 /** What a user does to a video after its creation: cancel, delete. */
 import { sql, type Transaction } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { AppError, NotFoundError } from '../kernel/errors.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
@@ -53,7 +54,7 @@ async function withdrawUnsent(trx: Transaction<Tables>, video: VideoRow): Promis
       lease_token: sql`lease_token + 1`,
       lease_until: null,
       due_at: null,
-      ended_at: sql<Date>`dailies_now()`,
+      ended_at: databaseNow,
     })
     .where('video_id', '=', video.id)
     .where('number', '=', video.attempt_number)
@@ -94,11 +95,7 @@ export async function deleteVideo(
     if (open) throw conflict(video, 'deleted', 'Kling still works on its task; delete it when that has ended.');
     if (video.deleted_at === null) {
       await trx.updateTable('files').set({ state: 'deleted' }).where('video_id', '=', id).execute();
-      await trx
-        .updateTable('videos')
-        .set({ deleted_at: sql<Date>`dailies_now()` })
-        .where('id', '=', id)
-        .execute();
+      await trx.updateTable('videos').set({ deleted_at: databaseNow }).where('id', '=', id).execute();
       await recordEvent(trx, id, 'video.deleted', { job_id: id, status: video.state });
     }
     afterCommit(() => context.events.notify());

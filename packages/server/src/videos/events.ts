@@ -1,5 +1,6 @@
 /** The event log of videos: one row per thing that happened, in the transaction in which it happened. */
 import { sql, type InsertObject, type Kysely, type Selectable, type Transaction, type UpdateObject } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import type { Tables, VideoState } from '../db/tables.ts';
 import { pause } from '../kernel/clock.ts';
 import { InputError } from '../kernel/errors.ts';
@@ -14,7 +15,7 @@ function eventValues(type: string, data: Readonly<Record<string, unknown>>) {
   return [
     sql<string>`${type}::text`.as('type'),
     sql<string>`${JSON.stringify(data)}::jsonb`.as('data'),
-    sql<Date>`dailies_now()`.as('created_at'),
+    databaseNow.as('created_at'),
   ] as const;
 }
 

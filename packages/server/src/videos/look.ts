@@ -3,6 +3,7 @@
  * brings the look forward; only what Kling answers to our own question is settled (invariant 5).
  */
 import { sql } from 'kysely';
+import { databaseNow, databaseNowPlus } from '../db/now.ts';
 import type { KlingApi, LookAnswer } from '../kling/kling-api.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { finishInFlow } from '../scheduling/flows.ts';
@@ -91,7 +92,7 @@ async function claimLooks(context: VideosContext, accountId: string): Promise<Cl
       look_token: sql`look_token + 1`,
       // Answered by this look; one that comes from now on is not.
       hinted_at: null,
-      look_lease_until: sql<Date>`dailies_now() + ${leaseMs} * interval '1 millisecond'`,
+      look_lease_until: databaseNowPlus(leaseMs),
     })
     .where('id', 'in', (query) =>
       query
@@ -192,7 +193,7 @@ async function abandon(context: VideosContext, attempt: ClaimedAttempt): Promise
       .set({
         state: 'abandoned',
         look_lease_until: null,
-        look_at: sql<Date>`dailies_now() + ${abandonedLookMs} * interval '1 millisecond'`,
+        look_at: databaseNowPlus(abandonedLookMs),
       })
       .where('id', '=', attempt.id)
       .where('state', '=', 'accepted')
@@ -220,7 +221,7 @@ export async function hint(context: VideosContext, attemptId: string): Promise<v
   const row = await context.database.kysely
     .updateTable('attempts')
     .set({
-      hinted_at: sql<Date>`dailies_now()`,
+      hinted_at: databaseNow,
       look_at: sql<Date>`case when state in ('accepted', 'abandoned') then dailies_now() else look_at end`,
       due_at: sql<Date>`case when state = 'doubtful' then least(due_at, dailies_now()) else due_at end`,
       published_at: sql<Date>`case when state = 'doubtful' then dailies_now() else published_at end`,

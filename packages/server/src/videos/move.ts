@@ -1,5 +1,6 @@
 /** The one way in which a video changes its state. */
-import { sql, type Transaction, type UpdateObject } from 'kysely';
+import { type Transaction, type UpdateObject } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import type { Tables, VideoState } from '../db/tables.ts';
 import { createId } from '../kernel/ids.ts';
 import { changeVideo } from './events.ts';
@@ -24,7 +25,7 @@ export async function moveVideo(trx: Transaction<Tables>, move: Move): Promise<b
     videoId,
     type: `video.${to}`,
     data: { job_id: videoId, status: to, ...move.data },
-    set: { ...move.set, state: to, ...(isFinal(to) ? { completed_at: sql<Date>`dailies_now()` } : {}) },
+    set: { ...move.set, state: to, ...(isFinal(to) ? { completed_at: databaseNow } : {}) },
     fence: { states: move.from ?? statesBefore(to), attemptNumber },
   });
   if (!changed) return false;
@@ -49,8 +50,8 @@ async function orderDelivery(
       event_id: eventId,
       url,
       state: 'pending',
-      due_at: sql<Date>`dailies_now()`,
-      created_at: sql<Date>`dailies_now()`,
+      due_at: databaseNow,
+      created_at: databaseNow,
     })
     .execute();
 }

@@ -3,6 +3,7 @@
  * Idempotent: a second settle of the same answer finds the attempt ended and does nothing.
  */
 import { sql, type Transaction } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import { capture } from '../budget/ledger.ts';
 import type { Tables } from '../db/tables.ts';
 import { inTransaction } from '../db/transaction.ts';
@@ -99,7 +100,7 @@ async function markEnded(trx: Transaction<Tables>, id: string, report: TaskRepor
       provider_status: statusWord,
       deducted_credits: deductedUnits,
       failure: failure && JSON.stringify(failure),
-      ended_at: sql<Date>`dailies_now()`,
+      ended_at: databaseNow,
       look_at: null,
       due_at: null,
     })
@@ -157,9 +158,9 @@ async function addFile(
       source_expires_at: file.expiresAtMs === null ? null : new Date(file.expiresAtMs),
       storage_key: `${video.workspace_id}/${video.id}/${attempt.number}.mp4`,
       has_audio: null,
-      due_at: sql<Date>`dailies_now()`,
-      published_at: sql<Date>`dailies_now()`,
-      created_at: sql<Date>`dailies_now()`,
+      due_at: databaseNow,
+      published_at: databaseNow,
+      created_at: databaseNow,
       ...unknownFileFacts,
     })
     .execute();

@@ -1,5 +1,6 @@
 /** What each refusal or doubt of a create does to attempt, video, pool and account (docs/guarantees.md). */
 import { sql, type UpdateObject } from 'kysely';
+import { databaseNowPlus } from '../db/now.ts';
 import type { Tables } from '../db/tables.ts';
 import { inTransaction, type TransactionContext } from '../db/transaction.ts';
 import { backoffMs } from '../kernel/retry.ts';
@@ -11,7 +12,7 @@ import { backOffPool, pauseAccount, pausePool, slowAccount } from '../scheduling
 import { listFamiliesOf } from '../scheduling/slots.ts';
 import { isCertain, submitStates, type AttemptRow } from './attempt.ts';
 import type { VideosContext } from './context.ts';
-import { failUnbought, lockVideo, refuseAttempt, requeueVideo, videoError } from './end-attempt.ts';
+import { failUnbought, lockVideo, refuseAttempt, requeueVideo, storeFailure, videoError } from './end-attempt.ts';
 import { shrinkByForeignUse } from './foreign-use.ts';
 import type { VideoRow } from './records.ts';
 
@@ -78,9 +79,8 @@ async function refused(
 ): Promise<HandlerResult> {
   const certain = isCertain({ sent_count: attempt.sent_count, refused_count: attempt.refused_count + 1 });
   if (certain) return endAsRefused(context, kling, attempt, failure, signal);
-  const { code, httpStatus, message, requestId } = failure;
-  const set = { failure: JSON.stringify({ code, httpStatus, message, requestId }) };
-  return wait(context, attempt, doubtBackoff.baseMs, message, { doubtful: true, refusedOne: true, set });
+  const set = { failure: storeFailure(failure) };
+  return wait(context, attempt, doubtBackoff.baseMs, failure.message, { doubtful: true, refusedOne: true, set });
 }
 
 /** A repeat was refused, and the look-up that follows every repeat has found that the doubtful create bought nothing either. */
@@ -171,7 +171,7 @@ export async function wait(
       ...(change.refusedOne ? { refused_count: sql`refused_count + 1` } : {}),
       looks: sql`looks + 1`,
       lease_until: null,
-      due_at: sql<Date>`dailies_now() + ${Math.max(0, Math.round(afterMs))} * interval '1 millisecond'`,
+      due_at: databaseNowPlus(Math.max(0, Math.round(afterMs))),
       published_at: null,
       publishes: 0,
     })

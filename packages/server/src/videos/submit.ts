@@ -4,6 +4,7 @@
  * claim finds in the row what may have happened.
  */
 import { sql } from 'kysely';
+import { databaseNow } from '../db/now.ts';
 import { backoffMs } from '../kernel/retry.ts';
 import { AccountNotConfiguredError } from '../kling/account-not-configured-error.ts';
 import type { CreateAnswer, KlingApi, TaskReference, TaskReport } from '../kling/kling-api.ts';
@@ -122,7 +123,7 @@ async function send(
 ): Promise<HandlerResult> {
   const marked = await context.database.kysely
     .updateTable('attempts')
-    .set({ state: 'sent', sent_count: sql`sent_count + 1`, sent_at: sql<Date>`dailies_now()`, failure: null })
+    .set({ state: 'sent', sent_count: sql`sent_count + 1`, sent_at: databaseNow, failure: null })
     .where('id', '=', attempt.id)
     .where('lease_token', '=', attempt.lease_token)
     .where('state', 'in', ['intended', 'sent', 'doubtful'])

@@ -1,5 +1,6 @@
 /** Telling users the end of a video: claims a delivery, sends it, and keeps its retries as database time. */
 import { sql, type Selectable, type UpdateObject } from 'kysely';
+import { databaseNow, databaseNowPlus } from '../db/now.ts';
 import type { Tables } from '../db/tables.ts';
 import type { NotificationPayload, Notifier, SendResult } from '../notifications/notifier.ts';
 import type { Handler, HandlerResult } from '../queue/queue.ts';
@@ -42,7 +43,7 @@ async function claim({ database }: VideosContext, id: string): Promise<Delivery 
     .updateTable('deliveries')
     .set({
       lease_token: sql`lease_token + 1`,
-      lease_until: sql<Date>`dailies_now() + ${leaseMs} * interval '1 millisecond'`,
+      lease_until: databaseNowPlus(leaseMs),
       tries: sql`tries + 1`,
     })
     .where('id', '=', id)
@@ -67,7 +68,7 @@ async function record(context: VideosContext, delivery: Delivery, sent: SendResu
   const { status } = sent;
   const fields = { deliveryId: delivery.id, videoId: delivery.video_id, tries: delivery.tries, status };
   if (sent.outcome === 'delivered') {
-    const deliveredAt = sql<Date>`dailies_now()`;
+    const deliveredAt = databaseNow;
     await end(context, delivery, {
       state: 'delivered',
       last_status: status,
@@ -94,7 +95,7 @@ async function record(context: VideosContext, delivery: Delivery, sent: SendResu
 
 /** The sweeper publishes a row again that is due and has not been published. */
 function dueIn(afterMs: number) {
-  const dueAt = sql<Date>`dailies_now() + ${afterMs} * interval '1 millisecond'`;
+  const dueAt = databaseNowPlus(afterMs);
   return { due_at: dueAt, lease_until: null, published_at: null, publishes: 0 };
 }
 
