@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { variableDocuments, variableGroups, type VariableDocument } from '../packages/server/src/config-values.ts';
-import { laterPrefix, laterVariables, variables } from '../packages/server/src/config-variables.ts';
+import { variables } from '../packages/server/src/config-variables.ts';
 
 /** Writes docs/configuration.md and .env.example from the configuration's schema; `--check` only compares. */
 const introduction = `# Configuration
@@ -43,8 +43,7 @@ export function configurationPage(): string {
       '\n',
     );
   });
-  const later = [...laterVariables, `${laterPrefix}…`].map((name) => `\`${name}\``).join(', ');
-  return `${introduction}${tables.join('\n')}\n\n## Not in this version\n\nRefused at start, because the parts that they switch on are not there yet: ${later}.\n`;
+  return `${introduction}${tables.join('\n')}\n`;
 }
 
 export function environmentExample(): string {

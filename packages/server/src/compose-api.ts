@@ -42,7 +42,7 @@ export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<
     budgets,
     keys,
     blobs,
-    cdn: openCdn(config.cdn, { links: ownLinks, clock: systemClock }),
+    cdn: await openCdn(config.cdn, { links: ownLinks, clock: systemClock, signGet: blobs.signGet }),
     ownLinks,
     findVideoWorkspace: async (videoId) => {
       const find = kysely.selectFrom('videos').select('workspace_id').where('id', '=', videoId);

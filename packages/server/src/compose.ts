@@ -59,7 +59,9 @@ async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<P
   const localKey = role === 'serve' ? await writeLocalSecrets(config, database, webhookSecret) : null;
 
   const onError = (error: Error, while_: string) => log.error({ error, while: while_ }, 'the queue failed');
-  const queue = await openQueue({ driver: config.queue.driver, database, onError });
+  const queue = await openQueue(
+    config.queue.driver === 'postgres' ? { ...config.queue, database, onError } : { ...config.queue, onError },
+  );
   stack.push('queue', () => queue.close());
   const blobs = await openBlobStore(config.storage);
   stack.push('storage', () => blobs.close());

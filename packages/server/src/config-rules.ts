@@ -1,5 +1,6 @@
 import { nearestNames } from './catalog/spelling.ts';
-import { laterPrefix, laterVariables, variables as allVariables, type Variables } from './config-variables.ts';
+import { variables as allVariables, type Variables } from './config-variables.ts';
+import { partRules, realPartNames } from './config-part-rules.ts';
 import type { Role } from './config.ts';
 
 /** What the rules between variables look at. */
@@ -12,7 +13,7 @@ export interface RuleInput {
   readonly role: Role;
 }
 
-type Rule = (input: RuleInput) => readonly string[];
+export type Rule = (input: RuleInput) => readonly string[];
 
 /** Every broken rule, one line each, beginning with the variable to change. */
 export function findBrokenRules(input: RuleInput): readonly string[] {
@@ -26,14 +27,9 @@ export function findOddities(input: RuleInput): readonly string[] {
 
 const credentialNames = ['KLING_API_KEY', 'KLING_ACCESS_KEY', 'KLING_SECRET_KEY'] as const;
 
-function laterParts(given: RuleInput['given']): readonly string[] {
-  const later: readonly string[] = laterVariables;
-  return Object.keys(given).filter((name) => later.includes(name) || name.startsWith(laterPrefix));
-}
-
 /** Something real was switched on, so that pretend videos would be a mistake. */
 function realParts({ given, role }: RuleInput): readonly string[] {
-  const parts = [...('DATABASE_URL' in given ? ['DATABASE_URL'] : []), ...laterParts(given)];
+  const parts = realPartNames(given);
   return role === 'serve' ? parts : [...parts, `the role ${role}`];
 }
 
@@ -47,14 +43,7 @@ function talksToKling(role: Role): boolean {
 }
 
 const rules: readonly Rule[] = [
-  ({ given }) => laterParts(given).map((name) => `${name} is not supported by this version of Dailies; leave it out.`),
-
-  ({ given, role }) =>
-    role === 'serve' || 'DATABASE_URL' in given
-      ? []
-      : [
-          `DATABASE_URL is needed by the role ${role}: processes share a PostgreSQL database. Use serve for one process.`,
-        ],
+  ...partRules,
 
   (input) => {
     const { given, role, variables } = input;
@@ -135,7 +124,7 @@ const oddities: readonly Rule[] = [
 
   ({ given }) => {
     const known = Object.keys(allVariables);
-    const ours = /^(KLING|SANDBOX|ARCHIVE|POLL|BUDGET|DATABASE)_/;
+    const ours = /^(KLING|SANDBOX|ARCHIVE|POLL|BUDGET|DATABASE|REDIS|SQS|PUBSUB|S3|GCS|CDN)_/;
     return Object.keys(given)
       .filter((name) => ours.test(name) && !known.includes(name))
       .flatMap((name) => nearestNames(name, known).map((near) => `${name} is not a variable; did you mean ${near}?`));

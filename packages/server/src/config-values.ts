@@ -19,7 +19,10 @@ export const variableGroups = {
   server: 'Server',
   kling: 'Kling',
   sandbox: 'Sandbox',
-  parts: 'Parts',
+  database: 'Database',
+  queue: 'Queue engine and events',
+  storage: 'Storage',
+  cdn: 'Delivery (CDN)',
   videos: 'Videos and money',
   timers: 'Timers',
 } as const;
@@ -36,6 +39,19 @@ export const klingHosts = {
 
 export function text(group: VariableGroup, fallback: string, accepts: string, help: string) {
   return documented(z.string().prefault(fallback), { group, help, accepts, fallback });
+}
+
+export function textOrUnset(group: VariableGroup, accepts: string, help: string) {
+  return documented(z.string().nullable().default(null), { group, help, accepts, fallback: null });
+}
+
+/** What several installations on one engine are told apart by. */
+export function prefix<Fallback extends string | null>(group: VariableGroup, fallback: Fallback, help: string) {
+  const form = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,39}$/, {
+    error: 'must begin with a letter and be up to 40 letters, digits, hyphens and underscores',
+  });
+  const schema = fallback === null ? form.nullable().default(null) : form.prefault(fallback);
+  return documented(schema as z.ZodType<string | Fallback>, { group, help, accepts: 'name', fallback });
 }
 
 export function word<const Word extends string>(
@@ -127,6 +143,34 @@ export function databaseUrl(group: VariableGroup, help: string) {
     .nullable()
     .default(null);
   return documented(schema, { group, help, accepts: 'URL', fallback: null });
+}
+
+/** Several nodes of a cluster have a comma between them. Its mistakes never show the value, which may hold a password. */
+export function redisUrls(group: VariableGroup, help: string) {
+  const parts = (value: string) => value.split(',').map((part) => part.trim());
+  const schema = z
+    .string()
+    .refine((value) => parts(value).every((part) => URL.canParse(part) && /^rediss?:$/.test(new URL(part).protocol)), {
+      error: 'must look like redis://user:password@host:6379 or rediss://…; several nodes with a comma between them',
+    })
+    .transform((value): readonly Secret[] => parts(value).map((part) => new Secret(part)))
+    .nullable()
+    .default(null);
+  return documented(schema, { group, help, accepts: 'URL', fallback: null });
+}
+
+/** A private key as text, as an environment file can hold it. */
+export function pemText(group: VariableGroup, help: string) {
+  const schema = z
+    .string()
+    .transform((value) => value.replaceAll(String.raw`\n`, '\n'))
+    .refine((value) => /^-----BEGIN [A-Z ]*PRIVATE KEY-----\n/.test(value), {
+      error: 'must be a private key in PEM, beginning with -----BEGIN',
+    })
+    .transform((value) => new Secret(value))
+    .nullable()
+    .default(null);
+  return documented(schema, { group, help, accepts: 'secret', fallback: null });
 }
 
 export function accountId(group: VariableGroup, help: string) {

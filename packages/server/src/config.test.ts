@@ -58,7 +58,7 @@ test('real credentials mean Kling, with a limit of 100 credits until another is 
 describe('nobody gets pretend videos beside something real', () => {
   test.for<[string, Environment, Role]>([
     ['a database', { DATABASE_URL: postgres }, 'serve'],
-    ['a split role', { DATABASE_URL: postgres }, 'worker'],
+    ['a split role', { DATABASE_URL: postgres, DATA_DIR: '/shared' }, 'worker'],
   ])('%s needs credentials or an explicit sandbox', ([, environment, role]) => {
     expect(mistakes(environment, role).join()).toMatch(
       /^KLING_API_KEY is missing although DATABASE_URL.*KLING_PROVIDER=sandbox/,
@@ -72,15 +72,21 @@ describe('nobody gets pretend videos beside something real', () => {
   });
 
   test('the roles that never talk to Kling need no key of it', () => {
-    expect(readConfig({ DATABASE_URL: postgres }, 'api').provider).toBe('kling');
+    expect(readConfig({ DATABASE_URL: postgres, DATA_DIR: '/shared' }, 'api').provider).toBe('kling');
     expect(mistakes({ DATABASE_URL: postgres }, 'callbacks')).toEqual([]);
   });
 });
 
-test.for(['api', 'worker', 'callbacks'] as const)('the role %s alone needs a shared database', (role) => {
-  expect(mistakes({ KLING_API_KEY: 'k' }, role)).toEqual([
-    expect.stringMatching(/^DATABASE_URL is needed by the role/),
-  ]);
+test.for(['api', 'worker'] as const)('the role %s alone needs a shared database and a shared storage', (role) => {
+  const needsDatabase: unknown = expect.stringMatching(/^DATABASE_URL is needed by the role/);
+  const needsStorage: unknown = expect.stringMatching(/^DATA_DIR is needed by the role .* S3_BUCKET or GCS_BUCKET/);
+  expect(mistakes({ KLING_API_KEY: 'k' }, role)).toEqual([needsDatabase, needsStorage]);
+  expect(mistakes({ KLING_API_KEY: 'k', DATABASE_URL: postgres }, role)).toEqual([needsStorage]);
+  expect(mistakes({ KLING_API_KEY: 'k', DATABASE_URL: postgres, GCS_BUCKET: 'b' }, role)).toEqual([]);
+});
+
+test('the receiver of callbacks needs a shared database and no storage', () => {
+  expect(mistakes({}, 'callbacks')).toEqual([expect.stringMatching(/^DATABASE_URL is needed by the role/)]);
 });
 
 test('every mistake is reported at once, by name, and without the value of a secret', () => {
@@ -95,13 +101,18 @@ test('every mistake is reported at once, by name, and without the value of a sec
     KLING_BASE_URL: 'ftp://x',
     BUDGET_CREDITS: '-1',
     DEFAULT_MODEL: 'kling-26',
-    REDIS_URL: 'redis://x',
+    REDIS_URL: 'http://:hidden-password@x',
     CDN_KEY_ID: 'x',
+    CDN_PRIVATE_KEY: 'hidden-key',
+    S3_BUCKET: 'b',
   });
   const names = lines.map((line) => String(line.split(' ')[0])).toSorted();
   expect(names).toEqual([
+    'AWS_REGION',
     'BUDGET_CREDITS',
     'CDN_KEY_ID',
+    'CDN_PRIVATE_KEY',
+    'CDN_PRIVATE_KEY',
     'DATABASE_URL',
     'DEFAULT_MODEL',
     'KLING_ACCESS_KEY',
@@ -134,7 +145,7 @@ test.for<[string, Environment]>([
 });
 
 test('a worker with the sandbox is told where it runs', () => {
-  expect(mistakes({ DATABASE_URL: postgres, KLING_PROVIDER: 'sandbox' }, 'worker')).toEqual([
+  expect(mistakes({ DATABASE_URL: postgres, DATA_DIR: '/shared', KLING_PROVIDER: 'sandbox' }, 'worker')).toEqual([
     expect.stringMatching(/^SANDBOX_URL is needed/),
   ]);
 });
@@ -167,4 +178,73 @@ test('the configuration cannot be changed, and does not print a secret', () => {
   const config = readConfig({ KLING_API_KEY: 'hidden-key', DATABASE_URL: postgres }, 'serve');
   expect(() => Object.assign(config.http, { port: 1 })).toThrow(TypeError);
   expect(inspect(config, { depth: null }) + JSON.stringify(config)).not.toContain('hidden');
+});
+
+describe('each real part is switched on by its own variable', () => {
+  const sandbox = { KLING_PROVIDER: 'sandbox' };
+  const read = (environment: Environment) => readConfig({ ...sandbox, ...environment }, 'serve');
+
+  test('the queue engine', () => {
+    expect(read({}).queue).toEqual({ driver: 'postgres' });
+    const redis = { REDIS_URL: 'redis://a:1, redis://b:2' };
+    expect(read(redis).queue).toMatchObject({ driver: 'redis', prefix: 'kling' });
+    expect(read(redis).redisEvents?.urls.map((url) => url.reveal())).toEqual(['redis://a:1', 'redis://b:2']);
+    const sqs = { ...redis, SQS_QUEUE_PREFIX: 'dailies', AWS_REGION: 'eu-central-1' };
+    expect(read(sqs)).toMatchObject({ queue: { driver: 'sqs', prefix: 'dailies' }, redisEvents: { prefix: 'kling' } });
+    expect(read({ ...sqs, QUEUE_ENGINE: 'redis' }).queue.driver).toBe('redis');
+    expect(read({ PUBSUB_TOPIC_PREFIX: 'd', PUBSUB_EMULATOR_HOST: 'h:1' }).queue).toEqual({
+      driver: 'pubsub',
+      prefix: 'd',
+      projectId: null,
+      emulatorHost: 'h:1',
+    });
+  });
+
+  test('the storage; a server other than that of Amazon is reached by path, without checksums that it may not know', () => {
+    expect(read({ S3_BUCKET: 'b', AWS_REGION: 'r' }).storage).toMatchObject({
+      driver: 's3',
+      pathStyle: false,
+      checksums: 'supported',
+    });
+    const own = { S3_BUCKET: 'b', S3_ENDPOINT: 'http://s3:9000/', S3_ACCESS_KEY_ID: 'i', S3_SECRET_ACCESS_KEY: 's' };
+    expect(read(own).storage).toMatchObject({
+      endpoint: 'http://s3:9000',
+      pathStyle: true,
+      checksums: 'required',
+      credentials: { accessKeyId: 'i' },
+    });
+    expect(read({ GCS_BUCKET: 'b', GCS_PREFIX: 'v/' }).storage).toMatchObject({ driver: 'gcs', prefix: 'v/' });
+  });
+
+  test('the delivery', () => {
+    const bucket = {
+      S3_BUCKET: 'b',
+      S3_PREFIX: 'v/',
+      AWS_REGION: 'r',
+      CDN_URL: 'https://cdn.example',
+      CDN_KEY_ID: 'K',
+    };
+    const pem = String.raw`-----BEGIN PRIVATE KEY-----\nhidden\n-----END PRIVATE KEY-----`;
+    const cloudfront = read({ ...bucket, CDN_DRIVER: 'cloudfront', CDN_PRIVATE_KEY: pem }).cdn;
+    expect(cloudfront).toMatchObject({ driver: 'cloudfront', url: 'https://cdn.example', prefix: 'v/' });
+    expect(inspect(cloudfront, { depth: 9 })).not.toContain('hidden');
+    const key = 'AAECAwQFBgcICQoLDA0ODw==';
+    expect(read({ ...bucket, CDN_DRIVER: 'cloudcdn', CDN_KEY: key }).cdn).toMatchObject({ keyName: 'K' });
+  });
+
+  test.for<[string, Environment]>([
+    ['GCS_BUCKET', { S3_BUCKET: 'a', GCS_BUCKET: 'b', AWS_REGION: 'r' }],
+    ['QUEUE_ENGINE', { SQS_QUEUE_PREFIX: 'a', PUBSUB_TOPIC_PREFIX: 'b', AWS_REGION: 'r' }],
+    ['REDIS_URL', { QUEUE_ENGINE: 'redis' }],
+    ['AWS_REGION', { SQS_QUEUE_PREFIX: 'a' }],
+    ['S3_PREFIX', { S3_PREFIX: 'a' }],
+    ['S3_ACCESS_KEY_ID', { S3_BUCKET: 'b', AWS_REGION: 'r', S3_ACCESS_KEY_ID: 'i' }],
+    ['S3_KMS_KEY_ID', { S3_BUCKET: 'b', AWS_REGION: 'r', S3_KMS_KEY_ID: 'k' }],
+    ['CDN_URL', { CDN_URL: 'https://x' }],
+    ['CDN_KEY', { CDN_DRIVER: 'cloudcdn', GCS_BUCKET: 'b', CDN_URL: 'https://x', CDN_KEY_ID: 'k', CDN_KEY: 'short' }],
+    ['CDN_OWN_LINKS=storage', { CDN_OWN_LINKS: 'storage' }],
+    ['DATABASE_TLS', { DATABASE_TLS: 'verify' }],
+  ])('%s is named when the parts do not fit together', ([name, environment]) => {
+    expect(mistakes({ ...sandbox, ...environment })).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
+  });
 });

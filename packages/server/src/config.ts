@@ -3,6 +3,10 @@ import { findBrokenRules, findOddities } from './config-rules.ts';
 import { klingHosts } from './config-values.ts';
 import { variablesSchema, type Variables } from './config-variables.ts';
 import { Secret } from './kernel/secret.ts';
+import { buildParts, type DatabaseConfig, type QueueConfig } from './config-parts.ts';
+import type { CdnConfig } from './cdn/open.ts';
+import type { RedisConfig } from './redis/config.ts';
+import type { BlobStoreConfig } from './storage/open.ts';
 import type { LogLevel } from './monitoring/log.ts';
 
 /** What a process runs: everything, or one part beside others on the same database. */
@@ -28,12 +32,20 @@ export interface Config {
     readonly bodyLimitBytes: number;
     readonly linkLifetimeMs: number;
   };
-  readonly database:
-    | { readonly driver: 'pglite'; readonly directory: string }
-    | { readonly driver: 'postgres'; readonly url: Secret; readonly maxConnections: number };
-  readonly queue: { readonly driver: 'postgres' };
-  readonly storage: { readonly driver: 'fs'; readonly directory: string };
-  readonly cdn: { readonly driver: 'own' };
+  readonly metrics: {
+    readonly port: number;
+    /** The port was not asked for: a free one will do when it is taken. */
+    readonly mayGiveWay: boolean;
+    readonly tasksPerWorker: number;
+  };
+  readonly database: DatabaseConfig;
+  readonly queue: QueueConfig;
+  readonly storage: BlobStoreConfig;
+  readonly cdn: CdnConfig;
+  /** Where events are published beside webhooks; null without Redis. */
+  readonly redisEvents: RedisConfig | null;
+  /** How long a start keeps trying to reach a part that does not answer. */
+  readonly startTimeoutMs: number;
   readonly provider: 'kling' | 'sandbox';
   /** How many times faster than Kling the provider is expected to be; 1 for Kling itself. */
   readonly providerSpeed: number;
@@ -64,6 +76,8 @@ export interface Config {
     readonly retiredModels: 'accept' | 'refuse';
     /** First limit as an exact decimal; null for none. */
     readonly budgetCredits: string | null;
+    /** Files that one worker copies at once. */
+    readonly archiveConcurrency: number;
   };
   readonly timers: {
     readonly leaseMs: number;
@@ -112,7 +126,8 @@ export function readConfig(environment: Environment, role: Role): Config {
   const variables = parsed.data ?? variablesSchema.parse(readable);
   mistakes.push(...findBrokenRules({ given, wrong, variables, role }));
   if (mistakes.length > 0) throw new ConfigError(mistakes);
-  return deepFreeze(build(variables, role, findOddities({ given, wrong, variables, role })));
+  const warnings = findOddities({ given, wrong, variables, role });
+  return deepFreeze(build(variables, role, warnings, new Set(Object.keys(given))));
 }
 
 function withoutEmpty(environment: Environment): Record<string, string> {
@@ -124,7 +139,7 @@ function withoutEmpty(environment: Environment): Record<string, string> {
   return given;
 }
 
-function build(variables: Variables, role: Role, warnings: readonly string[]): Config {
+function build(variables: Variables, role: Role, warnings: readonly string[], given: ReadonlySet<string>): Config {
   const dataDirectory = path.resolve(variables.DATA_DIR);
   const provider = providerOf(variables, role);
   return {
@@ -141,17 +156,19 @@ function build(variables: Variables, role: Role, warnings: readonly string[]): C
       bodyLimitBytes: variables.BODY_LIMIT,
       linkLifetimeMs: variables.LINK_SECONDS * 1_000,
     },
-    database: variables.DATABASE_URL
-      ? { driver: 'postgres', url: variables.DATABASE_URL, maxConnections: variables.DATABASE_CONNECTIONS }
-      : { driver: 'pglite', directory: path.join(dataDirectory, 'database') },
-    queue: { driver: 'postgres' },
-    storage: { driver: 'fs', directory: path.join(dataDirectory, 'files') },
-    cdn: { driver: 'own' },
+    metrics: {
+      port: variables.METRICS_PORT,
+      mayGiveWay: !given.has('METRICS_PORT'),
+      tasksPerWorker: variables.TASKS_PER_WORKER,
+    },
+    ...buildParts(variables, dataDirectory),
+    startTimeoutMs: variables.START_TIMEOUT,
     ...buildProvider(variables, provider, role),
     videos: {
       defaultModel: variables.DEFAULT_MODEL,
       retiredModels: variables.RETIRED_MODELS,
       budgetCredits: budgetOf(variables, provider),
+      archiveConcurrency: variables.ARCHIVE_CONCURRENCY,
     },
     timers: buildTimers(variables),
   };

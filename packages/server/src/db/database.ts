@@ -25,6 +25,14 @@ export interface PostgresOptions {
   readonly driver: 'postgres';
   readonly url: Secret;
   readonly maxConnections: number;
+  /** Null or left out: what `sslmode` in the URL says. */
+  readonly tls?: 'off' | 'require' | 'verify' | null;
+  /** Certificates (PEM) that the server's must lead to. */
+  readonly caFile?: string | null;
+  /** Longest wait for a connection. */
+  readonly connectTimeoutMs?: number;
+  /** Longest time of one statement; the server then ends it. */
+  readonly statementTimeoutMs?: number;
 }
 
 /** The engine itself, for what needs its own connection (queue engine, LISTEN). */

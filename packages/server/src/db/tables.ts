@@ -278,12 +278,32 @@ interface DeadLettersTable {
   updated_at: Time;
 }
 
+/** Where a workspace wants to hear of its videos. */
+interface WebhookEndpointsTable {
+  id: string;
+  workspace_id: string;
+  url: string;
+  description: WithDefault<string>;
+  event_types: string[];
+  secret: string;
+  created_at: WithDefault<Time>;
+  disabled_at: NullableTime;
+  deleted_at: NullableTime;
+}
+
 interface DeliveriesTable {
   id: string;
-  video_id: string;
+  /** Null for a test event. */
+  video_id: string | null;
   workspace_id: string;
-  event_id: ColumnType<string, string, never>;
-  url: string;
+  /** Null for a test event, whose payload is then here. */
+  event_id: ColumnType<string | null, string | null | undefined, never>;
+  payload: NullableJson<Record<string, unknown>>;
+  channel: WithDefault<'webhook' | 'redis'>;
+  /** Null for the address of a video, and in Redis. */
+  endpoint_id: string | null;
+  /** Null in Redis. */
+  url: string | null;
   state: 'pending' | 'delivered' | 'failed';
   tries: Generated<number>;
   last_status: number | null;
@@ -295,6 +315,15 @@ interface DeliveriesTable {
   delivered_at: NullableTime;
   published_at: NullableTime;
   publishes: Generated<number>;
+}
+
+interface DeliveryTriesTable {
+  id: GeneratedAlways<string>;
+  delivery_id: string;
+  started_at: Time;
+  duration_ms: number;
+  status: number | null;
+  error: string | null;
 }
 
 export interface Tables {
@@ -315,5 +344,7 @@ export interface Tables {
   idempotency_keys: IdempotencyKeysTable;
   observed_durations: ObservedDurationsTable;
   dead_letters: DeadLettersTable;
+  webhook_endpoints: WebhookEndpointsTable;
   deliveries: DeliveriesTable;
+  delivery_tries: DeliveryTriesTable;
 }

@@ -15,6 +15,7 @@ import { chooseFlow, startInFlow } from '../scheduling/flows.ts';
 import { freeSlot, mayStart, takeSlot, type TakenSlot } from '../scheduling/slots.ts';
 import type { VideosContext } from './context.ts';
 import { moveVideo } from './move.ts';
+import { publishWith } from './publish.ts';
 import { storedRequest, type VideoRow } from './records.ts';
 
 /** Starts that one transaction makes at most, so that its locks stay short. */
@@ -33,9 +34,10 @@ export async function dispatchFamily(context: VideosContext, familyId: string): 
 
 async function dispatchSome(
   context: VideosContext,
-  { trx, afterCommit }: TransactionContext,
+  transaction: TransactionContext,
   familyId: string,
 ): Promise<number> {
+  const { trx, afterCommit } = transaction;
   // Not FOR UPDATE: creates hold a key share of the row by their foreign key, and neither has to wait for the other.
   const row = await trx
     .selectFrom('families')
@@ -52,7 +54,7 @@ async function dispatchSome(
     messages.push({ kind: 'submit', id: attemptId });
   }
   if (messages.length > 0) {
-    await context.queue.publish(messages, trx);
+    await publishWith(context, transaction, messages);
     afterCommit(() => context.events.notify());
   }
   return messages.length;

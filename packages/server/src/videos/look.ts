@@ -13,6 +13,7 @@ import type { VideosContext } from './context.ts';
 import { lockVideo, releaseHold, videoError } from './end-attempt.ts';
 import { nextLookMs } from './look-times.ts';
 import { moveVideo } from './move.ts';
+import { publishNow } from './publish.ts';
 import { storedRequest } from './records.ts';
 import { end, settle } from './settle.ts';
 import { referenceTo } from './submit.ts';
@@ -235,8 +236,8 @@ export async function hint(context: VideosContext, attemptId: string): Promise<v
     )
     .returning('state')
     .executeTakeFirst();
-  if (row?.state === 'doubtful') return context.queue.publish([{ kind: 'submit', id: attemptId }]);
+  if (row?.state === 'doubtful') return publishNow(context, [{ kind: 'submit', id: attemptId }]);
   if (row?.state !== 'accepted' && row?.state !== 'abandoned') return;
   // Where the poller runs in this process, the engine would only be a detour.
-  if (!context.wakePoller()) await context.queue.publish([{ kind: 'look', id: attemptId }]);
+  if (!context.wakePoller()) await publishNow(context, [{ kind: 'look', id: attemptId }]);
 }

@@ -18,6 +18,7 @@ import type { VideosContext } from './context.ts';
 import { accountOf, lockVideo, releaseHold, videoError } from './end-attempt.ts';
 import { recordEvent } from './events.ts';
 import { moveVideo } from './move.ts';
+import { publishWith } from './publish.ts';
 import { storedRequest, type VideoRow } from './records.ts';
 
 /**
@@ -55,7 +56,8 @@ export async function end(
   report: TaskReport,
   file: ReportedVideo | null,
 ): Promise<SettleResult> {
-  const ended = await inTransaction(context.database, async ({ trx, afterCommit }) => {
+  const ended = await inTransaction(context.database, async (transaction) => {
+    const { trx, afterCommit } = transaction;
     const video = await lockVideo(trx, attempt.video_id);
     const row = await markEnded(trx, attempt.id, report);
     if (!row) return undefined;
@@ -68,7 +70,7 @@ export async function end(
       const flow = { familyId: row.family_id, workspaceId: row.workspace_id };
       await finishInFlow(trx, flow, row.fairness_cost, row.onSlotMs);
     }
-    if (fileId !== undefined) await context.queue.publish([{ kind: 'archive', id: fileId }], trx);
+    if (fileId !== undefined) await publishWith(context, transaction, [{ kind: 'archive', id: fileId }]);
     afterCommit(() => context.events.notify());
     return { video, onSlotMs: row.onSlotMs, poolId: row.pool_id };
   });

@@ -25,6 +25,7 @@ export function createDeliver(context: VideosContext, notifier: Notifier): Handl
     const delivery = await claim(context, message.id);
     if (!delivery) return { result: 'done' };
     const { event_id: eventId, id, url } = delivery;
+    if (eventId === null || url === null) throw new Error('a delivery without an event or an address');
     const payload = await readPayload(context, eventId);
     let sent: SendResult;
     try {

@@ -4,15 +4,11 @@
  */
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { Tables } from '../db/tables.ts';
-import type { Message, MessageKind, Queue } from '../queue/queue.ts';
+import type { Message, Queue } from '../queue/queue.ts';
+import { messageTables, unpublish } from '../videos/publish.ts';
 
 const rowsAtOnce = 500;
-const sources = { attempts: 'submit', files: 'archive', deliveries: 'notify' } as const satisfies Record<
-  string,
-  MessageKind
->;
-
-type Table = keyof typeof sources;
+type Kind = keyof typeof messageTables;
 
 /** @param republishAfterMs since the last publish of a row, doubled for each one before. @returns messages published */
 export async function republishDue(kysely: Kysely<Tables>, queue: Queue, republishAfterMs: number): Promise<number> {
@@ -20,7 +16,7 @@ export async function republishDue(kysely: Kysely<Tables>, queue: Queue, republi
     <= dailies_now() - ${republishAfterMs} * power(2, least(publishes, 6)) * interval '1 millisecond')`;
   let published = 0;
   // Keys of a closed record.
-  for (const table of Object.keys(sources) as Table[]) published += await publishRows(kysely, queue, table, unheard);
+  for (const kind of Object.keys(messageTables) as Kind[]) published += await publishRows(kysely, queue, kind, unheard);
   return published;
 }
 
@@ -29,15 +25,16 @@ export async function republishDue(kysely: Kysely<Tables>, queue: Queue, republi
  * instead of being published by each of them. @returns messages published
  */
 export async function publishNewDeliveries(kysely: Kysely<Tables>, queue: Queue): Promise<number> {
-  return publishRows(kysely, queue, 'deliveries', sql<boolean>`published_at is null`);
+  return publishRows(kysely, queue, 'notify', sql<boolean>`published_at is null`);
 }
 
 async function publishRows(
   kysely: Kysely<Tables>,
   queue: Queue,
-  table: Table,
+  kind: Kind,
   condition: RawBuilder<boolean>,
 ): Promise<number> {
+  const table = messageTables[kind];
   const { rows } = await sql<{ id: string }>`
     update ${sql.table(table)} set published_at = dailies_now(), publishes = publishes + 1
     where id in (
@@ -45,8 +42,14 @@ async function publishRows(
       where due_at <= dailies_now() and (lease_until is null or lease_until <= dailies_now()) and ${condition}
       order by due_at limit ${rowsAtOnce} for update skip locked)
     returning id`.execute(kysely);
-  const messages: Message[] = rows.map((row) => ({ kind: sources[table], id: row.id }));
-  if (messages.length > 0) await queue.publish(messages);
+  const messages: Message[] = rows.map((row) => ({ kind, id: row.id }));
+  if (messages.length === 0) return 0;
+  try {
+    await queue.publish(messages);
+  } catch (error) {
+    await unpublish(kysely, messages);
+    throw error;
+  }
   return messages.length;
 }
 

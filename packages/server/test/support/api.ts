@@ -34,7 +34,7 @@ export async function openApi(settings: Parameters<typeof openCore>[1] = {}) {
     budgets: core.budgets,
     keys,
     blobs: core.blobs,
-    cdn: openCdn({ driver: 'own' }, { links: ownLinks, clock }),
+    cdn: await openCdn({ driver: 'own', links: 'api' }, { links: ownLinks, clock, signGet: core.blobs.signGet }),
     ownLinks,
     findVideoWorkspace: async (id) => {
       const find = database.kysely.selectFrom('videos').select('workspace_id').where('id', '=', id);

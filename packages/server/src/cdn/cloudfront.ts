@@ -1,0 +1,7 @@
+import type { Clock } from '../kernel/clock.ts';
+import type { Cdn } from './cdn.ts';
+import type { CloudFrontConfig } from './open.ts';
+
+export async function openCloudFront(config: CloudFrontConfig, _deps: { readonly clock: Clock }): Promise<Cdn> {
+  throw new Error(`${config.driver} comes in a moment`);
+}
