@@ -8,6 +8,8 @@ import type { StoryOptions } from './options.ts';
 export interface StoryPlatform {
   readonly dailies: Dailies;
   readonly sandboxUrl: string;
+  /** Done to the platform when half of the videos are at Kling, which has to make no difference. @returns what was done */
+  readonly disturb?: () => Promise<string>;
   /** Ends every process, newest first. */
   stop(): Promise<void>;
 }
@@ -38,7 +40,8 @@ export async function startPlatform(options: StoryOptions, folder: string): Prom
   }
 }
 
-function sandboxArgs(options: StoryOptions): string[] {
+/** The command line of the story's sandbox. */
+export function sandboxArgs(options: StoryOptions): string[] {
   const { slots, taskMs, seed } = options;
   const numbers = { slots, 'task-ms': taskMs, seed };
   return ['sandbox', '--json', '--port', '0', '--files', 'tiny', ...Object.entries(numbers).flatMap(toFlag)];
@@ -83,6 +86,6 @@ async function startServers(
 const usualTaskMs = 60_000;
 
 /** The server's own polling times fit tasks of a minute and more, so they shrink with the tasks. */
-function pollingFor(taskMs: number): Record<string, string> {
+export function pollingFor(taskMs: number): Record<string, string> {
   return { SANDBOX_SPEED: String(usualTaskMs / taskMs), POLL_FLOOR: String(Math.max(10, Math.round(taskMs * 0.025))) };
 }

@@ -18,14 +18,21 @@ const createsAtOnce = 32;
 const lookEveryMs = 500;
 const openStatuses = ['queued', 'submitting', 'generating', 'archiving'] as const;
 
+export interface StoryRun {
+  /** Starts what the load runs through, with its logs and data in `folder`. */
+  readonly start: (options: StoryOptions, folder: string) => Promise<StoryPlatform>;
+  /** What that is, in words. */
+  readonly where: string;
+}
+
 /** Runs the load and prints what came of it. Logs and data are kept when something is not as it must be. */
-export async function runStory(options: StoryOptions, io: Io): Promise<ExitCode> {
+export async function runStory(options: StoryOptions, io: Io, run: StoryRun = usualRun(options)): Promise<ExitCode> {
   const printer = createPrinter(io, options.json);
   const folder = await mkdtemp(join(tmpdir(), 'dailies-story-'));
   let good = false;
   try {
-    printer.line(title(options));
-    const platform = await startPlatform(options, folder);
+    printer.line(title(options, run.where));
+    const platform = await run.start(options, folder);
     try {
       const measured = await measure(options, platform, printer);
       const checks = judge(measured, options.utilisation);
@@ -50,8 +57,10 @@ async function measure(options: StoryOptions, platform: StoryPlatform, printer: 
   const before = await dailies.budget.get();
   const startedMs = performance.now();
   const run = randomUUID();
-  await createAll(dailies, options.videos, run);
-  const videos = await waitForAll(dailies, options, run, printer);
+  const [videos] = await Promise.all([
+    createAll(dailies, options.videos, run).then(() => waitForAll(dailies, options, run, printer)),
+    disturbMidway(options, platform, sandbox, printer),
+  ]);
   const seconds = (performance.now() - startedMs) / 1000;
   const after = await dailies.budget.get();
   return {
@@ -64,6 +73,20 @@ async function measure(options: StoryOptions, platform: StoryPlatform, printer: 
     capturedCredits: after.captured_credits - before.captured_credits,
     seconds,
   };
+}
+
+async function disturbMidway(
+  options: StoryOptions,
+  { disturb }: StoryPlatform,
+  sandbox: SandboxView,
+  printer: Printer,
+): Promise<void> {
+  if (!disturb) return;
+  // Its own process-wide end is the story's: nothing waits for a middle that never comes.
+  while ((await sandbox.stats()).creates_accepted < options.videos / 2) {
+    await delay(lookEveryMs / 5, undefined, { ref: false });
+  }
+  printer.line(`In the middle: ${await disturb()}`);
 }
 
 async function createAll(dailies: Dailies, count: number, run: string): Promise<void> {
@@ -129,9 +152,13 @@ async function fromSandbox(sandbox: SandboxView, options: StoryOptions): Promise
   };
 }
 
-function title(options: StoryOptions): string {
-  const { videos, slots, tier, callbacks, generation, database, taskMs } = options;
+function usualRun({ database }: StoryOptions): StoryRun {
   const where = database === null ? 'one embedded process' : 'api, worker and callbacks on PostgreSQL';
+  return { start: startPlatform, where };
+}
+
+function title(options: StoryOptions, where: string): string {
+  const { videos, slots, tier, callbacks, generation, taskMs } = options;
   return (
     `${String(videos)} videos of ${String(taskMs)} ms on ${String(slots)} slots${tier === null ? '' : ` (${tier})`}, ` +
     `callbacks ${callbacks}, generation ${generation}, ${where}`
