@@ -78,7 +78,11 @@ export async function startS3(options: { readonly storeBytes?: number } = {}): P
   }
 }
 
-function operate(folder: TempFolder, endpoint: string, credentials: S3Credentials): Omit<S3Server, 'stranger' | 'stop'> {
+function operate(
+  folder: TempFolder,
+  endpoint: string,
+  credentials: S3Credentials,
+): Omit<S3Server, 'stranger' | 'stop'> {
   const region = 'us-east-1';
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
   return {
