@@ -1,0 +1,182 @@
+/**
+ * Connections to Redis, for the areas above. Nothing waits without an end: while the server is away, commands fail at once or
+ * within `commandMs`, and the connection comes back by itself. Errors are our own: those of the client carry the arguments
+ * of the command, which may be a password.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { asError } from '../kernel/errors.ts';
+import { backoffMs } from '../kernel/retry.ts';
+import type { RedisConfig } from './config.ts';
+import { messageOf, RedisError } from './error.ts';
+import { subscribeCluster, subscribeSingle, type RedisListener, type Subscriptions } from './subscriptions.ts';
+
+export interface RedisConnection {
+  readonly client: Redis | Cluster;
+  /** Whether commands can be sent now. */
+  isReady(): boolean;
+  /**
+   * Repeats an action that may be done twice while the server cannot be used, for up to `patienceMs`.
+   * @throws RedisError
+   */
+  patiently<T>(action: () => Promise<T>): Promise<T>;
+  /** Listens to a channel until the connection is closed. Messages may be missed whenever the server was away. */
+  subscribe(channel: string, listener: RedisListener): Promise<void>;
+  /** Lets go at once; commands under way are rejected. */
+  close(): void;
+}
+
+export interface RedisReporting {
+  /** Told once when the server is lost, until it is back. */
+  readonly onError: (error: Error, while_: string) => void;
+}
+
+/** How long one command may take in all. */
+const commandMs = 2_000;
+/** How long an action is repeated, the last try included. */
+const patienceMs = 5_000;
+const openMs = 5_000;
+const reconnecting = { baseMs: 50, capMs: 2_000 };
+/** Answers that say: not now, but soon. */
+const passing = /^(LOADING|CLUSTERDOWN|READONLY|MASTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|UNBLOCKED)\b/;
+
+/**
+ * Connects to a server, or to the cluster that it or the given nodes belong to.
+ * @throws RedisError when that is not possible within 5 s
+ */
+export async function openRedis(config: RedisConfig, { onError }: RedisReporting): Promise<RedisConnection> {
+  const nodes = config.urls.map((url) => serverOptions(url.reveal()));
+  const [first] = nodes;
+  if (first === undefined) throw new RedisError('No address of Redis was given.');
+  const address = `${first.host}:${first.port}`;
+  if (nodes.length === 1) {
+    const single = await ready(new Redis({ ...first, ...singleOptions }), address);
+    if (!(await isClustered(single))) return operate(single, subscribeSingle(single), onError);
+    single.disconnect();
+  }
+  const cluster = await ready(
+    new Cluster(
+      nodes.map(({ host, port }) => ({ host, port })),
+      clusterOptions(first),
+    ),
+    address,
+  );
+  return operate(cluster, subscribeCluster(cluster), onError);
+}
+
+const wait = (tries: number): number => backoffMs(reconnecting, tries - 1, Math.random());
+
+const common = { connectTimeout: commandMs, commandTimeout: commandMs, socketTimeout: 2 * commandMs } as const;
+
+/** Nothing is kept for later: a command that its caller gave up must not run minutes afterwards. */
+const singleOptions = {
+  ...common,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  retryStrategy: wait,
+} as const satisfies RedisOptions;
+
+function clusterOptions({ username, password, tls }: ServerOptions): ConstructorParameters<typeof Cluster>[1] {
+  return {
+    enableOfflineQueue: false,
+    clusterRetryStrategy: wait,
+    slotsRefreshTimeout: commandMs,
+    redisOptions: { ...common, username, password, tls },
+    // Certificates are issued to names, so names are kept where they are checked.
+    ...(tls && { dnsLookup: (host, callback) => callback(null, host) }),
+  };
+}
+
+type ServerOptions = Required<Pick<RedisOptions, 'host' | 'port' | 'username' | 'password' | 'tls' | 'db'>>;
+
+function serverOptions(address: string): ServerOptions {
+  const url = new URL(address);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  return {
+    host,
+    port: Number(url.port || 6379),
+    username: url.username === '' ? undefined : decodeURIComponent(url.username),
+    password: url.password === '' ? undefined : decodeURIComponent(url.password),
+    tls: url.protocol === 'rediss:' ? { servername: host } : undefined,
+    db: Number(url.pathname.slice(1) || 0),
+  };
+}
+
+/** Waits for the first connection. @throws RedisError with the last failure */
+async function ready<Client extends Redis | Cluster>(client: Client, address: string): Promise<Client> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let last = `no answer within ${openMs / 1_000} s`;
+  const fails = (error: Error): void => {
+    last = messageOf(error);
+  };
+  const timer = setTimeout(() => reject(new RedisError(`Redis at ${address} cannot be used: ${last}`)), openMs);
+  client.on('error', fails);
+  client.once('ready', resolve);
+  try {
+    await promise;
+  } catch (error) {
+    client.disconnect();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+  return client;
+}
+
+async function isClustered(client: Redis): Promise<boolean> {
+  // A user who may not ask is taken to have been given the kind of address that needs no asking.
+  const info = await client.info('cluster').catch(() => '');
+  return info.includes('cluster_enabled:1');
+}
+
+function operate(
+  client: Redis | Cluster,
+  subscriptions: Subscriptions,
+  onError: RedisReporting['onError'],
+): RedisConnection {
+  let lost = false;
+  client.on('ready', () => {
+    lost = false;
+  });
+  client.on('error', (error: Error) => {
+    if (lost) return;
+    lost = true;
+    onError(new RedisError(messageOf(error)), 'talking to Redis');
+  });
+  return {
+    client,
+    isReady: () => client.status === 'ready',
+    patiently,
+    subscribe: (channel, listener) => subscriptions.subscribe(channel, listener),
+    close() {
+      subscriptions.close();
+      client.disconnect();
+    },
+  };
+}
+
+async function patiently<T>(action: () => Promise<T>): Promise<T> {
+  const end = performance.now() + patienceMs;
+  for (let tries = 1; ; tries++) {
+    try {
+      return await within(end - performance.now(), action());
+    } catch (error) {
+      const pause = wait(tries);
+      if (!mayPass(error) || performance.now() + pause >= end) throw new RedisError(messageOf(error));
+      await sleep(pause);
+    }
+  }
+}
+
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  const { promise: timeout, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new RedisError('Redis did not answer in time.')), ms);
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
+}
+
+/** An answer of the server is final unless it says otherwise; whatever happens on the way there is not. */
+function mayPass(error: unknown): boolean {
+  const { name, message } = asError(error);
+  return name !== 'ReplyError' || passing.test(message);
+}

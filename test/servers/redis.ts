@@ -1,0 +1,157 @@
+/** Real Redis servers on 127.0.0.1 that write nothing to disk: one alone, or three masters that are a cluster. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { eventually, freePorts, missingPrograms, startProgram, tempFolder, type Program } from './spawn.ts';
+
+export interface RedisServer {
+  readonly url: string;
+  readonly port: number;
+  /** FLUSHALL: every key is gone; connections stay. */
+  flush(): Promise<void>;
+  /** Ends the process at once, as a power cut would; its place stays reserved for `resume`. */
+  halt(): Promise<void>;
+  /** Starts it again where it was, with nothing in it. */
+  resume(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface RedisCluster {
+  /** Of one node, from which the others can be learned. */
+  readonly url: string;
+  /** Of every node. */
+  readonly urls: readonly string[];
+  readonly nodes: readonly RedisServer[];
+  /** Resolves when every node sees every slot served. */
+  settled(): Promise<void>;
+  /** FLUSHALL on every node. */
+  flush(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface RedisServerOptions {
+  /** Asked for on every connection; none by default. */
+  readonly password?: string;
+}
+
+const slots = 16_384;
+
+/** Why it cannot be started here; null when it can. */
+export function missingRedis(): string | null {
+  return missingPrograms('redis-server');
+}
+
+export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
+  const folder = await tempFolder('redis');
+  try {
+    const [port = 0] = await freePorts(1);
+    const server = await startNode({ ...options, folder: folder.path, port });
+    return { ...server, stop: () => server.stop().then(folder.remove) };
+  } catch (error) {
+    await folder.remove();
+    throw error;
+  }
+}
+
+/** Three masters without replicas: while one is away, its third of the keys cannot be used. */
+export async function startRedisCluster(): Promise<RedisCluster> {
+  const folder = await tempFolder('redis-cluster');
+  const nodes: ClusterNode[] = [];
+  async function stop(): Promise<void> {
+    await Promise.all(nodes.map((node) => node.stop()));
+    await folder.remove();
+  }
+  try {
+    const ports = await freePorts(6);
+    for (const [index, port] of ports.slice(0, 3).entries()) {
+      const path = join(folder.path, String(port));
+      await mkdir(path);
+      const busPort = ports[index + 3] ?? 0;
+      nodes.push({ ...(await startNode({ folder: path, port, busPort })), busPort });
+    }
+    await joinNodes(nodes);
+    const settled = async (): Promise<void> => void (await Promise.all(nodes.map((node) => seesAll(node))));
+    await settled();
+    const flush = async (): Promise<void> => void (await Promise.all(nodes.map((node) => node.flush())));
+    return { url: nodes[0]?.url ?? '', urls: nodes.map(({ url }) => url), nodes, settled, flush, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface NodeOptions extends RedisServerOptions {
+  readonly folder: string;
+  readonly port: number;
+  /** Makes it a node of a cluster. */
+  readonly busPort?: number;
+}
+
+interface ClusterNode extends RedisServer {
+  readonly busPort: number;
+}
+
+async function startNode({ folder, port, busPort, password }: NodeOptions): Promise<RedisServer> {
+  const url = `redis://${password === undefined ? '' : `:${encodeURIComponent(password)}@`}127.0.0.1:${port}`;
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no'];
+  args.push('--maxmemory-policy', 'noeviction');
+  if (password !== undefined) args.push('--requirepass', password);
+  if (busPort !== undefined) {
+    args.push('--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf', '--cluster-node-timeout', '2000');
+    args.push('--cluster-port', String(busPort), '--cluster-announce-ip', '127.0.0.1');
+  }
+  const start = (): Promise<Program> =>
+    startProgram('redis-server', args, {
+      cwd: folder,
+      logFile: join(folder, 'log'),
+      ready: () => ask(url, async (redis) => (await redis.ping()) === 'PONG'),
+    });
+  let program = await start();
+  return {
+    url,
+    port,
+    flush: async () => void (await ask(url, (redis) => redis.flushall())),
+    halt: () => program.stop('SIGKILL'),
+    async resume() {
+      program = await start();
+    },
+    stop: () => program.stop('SIGKILL'),
+  };
+}
+
+/** Divides the slots between the nodes and makes them known to each other. */
+async function joinNodes(nodes: readonly ClusterNode[]): Promise<void> {
+  for (const [index, node] of nodes.entries()) {
+    const from = Math.ceil((index * slots) / nodes.length);
+    const to = Math.ceil(((index + 1) * slots) / nodes.length) - 1;
+    await ask(node.url, async (redis) => {
+      await redis.call('CLUSTER', 'ADDSLOTSRANGE', String(from), String(to));
+      await redis.call('CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1));
+      if (index > 0) {
+        const first = nodes[0];
+        await redis.call('CLUSTER', 'MEET', '127.0.0.1', String(first?.port), String(first?.busPort));
+      }
+    });
+  }
+}
+
+async function seesAll(node: RedisServer): Promise<void> {
+  await eventually(`the node on ${node.port} sees the cluster whole`, () =>
+    ask(node.url, async (redis) => {
+      const info = String(await redis.call('CLUSTER', 'INFO'));
+      return /cluster_state:ok/.test(info) && /cluster_known_nodes:3/.test(info) && info.includes(`slots_ok:${slots}`);
+    }).catch(() => false),
+  );
+}
+
+/** One question over a connection of its own. */
+async function ask<T>(url: string, question: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: null });
+  redis.on('error', () => {});
+  try {
+    await redis.connect();
+    return await question(redis);
+  } finally {
+    redis.disconnect();
+  }
+}
