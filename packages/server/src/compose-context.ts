@@ -70,6 +70,7 @@ function videosOptions(config: Config): VideosOptions {
     afterDoubt: kling.afterDoubt,
     pollFloorMs: timers.pollFloorMs,
     abandonAfterMs: timers.abandonAfterMs,
+    redisEvents: config.redisEvents !== null,
     archiveRetryMs: { baseMs: timers.archiveRetryBaseMs, capMs: timers.archiveRetryCapMs },
   };
 }

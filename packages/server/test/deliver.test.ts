@@ -97,7 +97,7 @@ test('a failure carries its error, a completion its file', async () => {
   await database.kysely.updateTable('videos').set({ state: 'archiving' }).where('id', '=', completing).execute();
   const file = { bytes: 1_000, seconds: 5, sha256: 'ab' };
   await inTransaction(database, ({ trx }) =>
-    moveVideo(trx, { videoId: completing, to: 'completed', attemptNumber: 0, data: { file } }),
+    moveVideo(core.context, trx, { videoId: completing, to: 'completed', attemptNumber: 0, data: { file } }),
   );
   await notify((await deliveryOf(completing)).id);
   expect(lastPayload()).toMatchObject({

@@ -46,7 +46,12 @@ export async function adopt(
       .returning('id')
       .executeTakeFirst();
     if (!row) return;
-    await moveVideo(trx, { videoId: video.id, to: 'generating', from: ['submitting'], attemptNumber: attempt.number });
+    await moveVideo(context, trx, {
+      videoId: video.id,
+      to: 'generating',
+      from: ['submitting'],
+      attemptNumber: attempt.number,
+    });
     if (task.isNew) await clearLimits(trx, { accountId: attempt.account_id, poolId: attempt.pool_id });
     afterCommit(() => {
       context.events.notify();

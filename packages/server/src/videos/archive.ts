@@ -14,7 +14,7 @@ import type { CopiedVideo } from '../storage/copy-video.ts';
 import type { AttemptRow } from './attempt.ts';
 import type { VideosContext } from './context.ts';
 import { lockVideo, videoError } from './end-attempt.ts';
-import { recordEvent } from './events.ts';
+import { recordEvent, tellEvent } from './events.ts';
 import { moveVideo } from './move.ts';
 import { referenceTo } from './submit.ts';
 
@@ -144,9 +144,18 @@ async function recordStored(context: VideosContext, file: FileRow, stored: Copie
     if (!row) return;
     const facts = { bytes: stored.bytes, seconds: stored.seconds, sha256: stored.sha256 };
     const attemptNumber = video.attempt_number;
-    const moved = await moveVideo(trx, { videoId: video.id, to: 'completed', attemptNumber, data: { file: facts } });
+    const moved = await moveVideo(context, trx, {
+      videoId: video.id,
+      to: 'completed',
+      attemptNumber,
+      data: { file: facts },
+    });
     if (!moved)
-      await recordEvent(trx, video.id, 'video.file_stored', { job_id: video.id, status: video.state, file: facts });
+      await tellEvent(context, trx, {
+        videoId: video.id,
+        type: 'video.file_stored',
+        data: { job_id: video.id, status: video.state, file: facts },
+      });
     afterCommit(() => context.events.notify());
   });
 }
@@ -249,7 +258,7 @@ async function giveUp(context: VideosContext, file: FileRow, cause: Error): Prom
     if (!row) return;
     const set = { error: JSON.stringify(error) };
     const fence = { videoId: video.id, from: ['archiving'] as const, attemptNumber: video.attempt_number };
-    const moved = await moveVideo(trx, { ...fence, to: 'failed', set, data: { error } });
+    const moved = await moveVideo(context, trx, { ...fence, to: 'failed', set, data: { error } });
     if (!moved) await recordEvent(trx, video.id, 'video.file_lost', { job_id: video.id, status: video.state, error });
     afterCommit(() => context.events.notify());
   });

@@ -46,5 +46,7 @@ export interface VideosOptions {
   readonly pollFloorMs: number;
   /** A task that Kling has not ended by then is given up. */
   readonly abandonAfterMs: number;
+  /** Whether final states are also told through Redis. */
+  readonly redisEvents: boolean;
   readonly archiveRetryMs: { readonly baseMs: number; readonly capMs: number };
 }

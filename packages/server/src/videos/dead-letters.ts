@@ -91,7 +91,7 @@ async function buryUnsent(context: VideosContext, message: Message): Promise<voi
   await inTransaction(context.database, async ({ trx, afterCommit }) => {
     const video = await lockVideo(trx, attempt.video_id);
     if (!(await refuseAttempt(trx, attempt, null))) return;
-    await failUnbought(trx, video, attempt, error);
+    await failUnbought(context, trx, video, attempt, error);
     afterCommit(() => context.events.notify());
   });
   await recordDeadLetter(context, message, error.message);

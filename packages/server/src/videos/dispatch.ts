@@ -108,7 +108,7 @@ async function start(
   const flow = { familyId: video.family_id, workspaceId: video.workspace_id };
   const cost = await startInFlow(trx, flow, video.expected_ms, video.expected_ms);
   const attemptId = await insertAttempt(context, trx, { slot, video, number, cost });
-  const moved = await moveVideo(trx, {
+  const moved = await moveVideo(context, trx, {
     videoId: video.id,
     to: 'submitting',
     attemptNumber: video.attempt_number,

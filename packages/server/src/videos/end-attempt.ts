@@ -9,6 +9,7 @@ import { leaveFlow, refundFlow } from '../scheduling/flows.ts';
 import { freeSlot } from '../scheduling/slots.ts';
 import { submitStates, type AttemptRow } from './attempt.ts';
 import { recordEvent } from './events.ts';
+import type { Telling } from './deliveries.ts';
 import { moveVideo } from './move.ts';
 import type { VideoRow } from './records.ts';
 
@@ -53,13 +54,14 @@ export async function refuseAttempt(
 
 /** The video goes back to the queue and keeps its place; unless its user has canceled it meanwhile: then its money is released. */
 export async function requeueVideo(
+  context: Telling,
   trx: Transaction<Tables>,
   video: VideoRow,
   attempt: AttemptRow,
   reason: string,
 ): Promise<void> {
   const flow = { familyId: attempt.family_id, workspaceId: attempt.workspace_id };
-  const moved = await moveVideo(trx, {
+  const moved = await moveVideo(context, trx, {
     videoId: video.id,
     to: 'queued',
     from: ['submitting'],
@@ -73,13 +75,14 @@ export async function requeueVideo(
 
 /** The video ends without a file, because its one attempt certainly bought nothing. */
 export async function failUnbought(
+  context: Telling,
   trx: Transaction<Tables>,
   video: VideoRow,
   attempt: AttemptRow,
   error: StoredVideoError,
 ): Promise<void> {
   const flow = { familyId: attempt.family_id, workspaceId: attempt.workspace_id };
-  await moveVideo(trx, {
+  await moveVideo(context, trx, {
     videoId: video.id,
     to: 'failed',
     from: ['submitting'],
@@ -94,12 +97,13 @@ export async function failUnbought(
 
 /** A queued video ends without ever having had a task. The caller holds its lock. */
 export async function endQueued(
+  context: Telling,
   trx: Transaction<Tables>,
   video: VideoRow,
   to: 'canceled' | 'failed',
   error: StoredVideoError | null,
 ): Promise<boolean> {
-  const moved = await moveVideo(trx, {
+  const moved = await moveVideo(context, trx, {
     videoId: video.id,
     to,
     from: ['queued'],

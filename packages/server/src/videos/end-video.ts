@@ -23,7 +23,7 @@ export async function cancelVideo(context: VideosContext, id: string, workspaceI
     const video = await lockOwn(trx, id, workspaceId);
     afterCommit(() => context.events.notify());
     if (video.state === 'queued') {
-      await endQueued(trx, video, 'canceled', null);
+      await endQueued(context, trx, video, 'canceled', null);
       return undefined;
     }
     const unsent = video.state === 'submitting' ? await withdrawUnsent(trx, video) : undefined;
@@ -33,10 +33,10 @@ export async function cancelVideo(context: VideosContext, id: string, workspaceI
           note: 'Kling cannot cancel a task that it has: if it charges, the charge stands and the file is kept.',
         };
     const fence = { videoId: id, attemptNumber: video.attempt_number };
-    const moved = await moveVideo(trx, { ...fence, to: 'canceled', from: ['submitting', 'generating'], data });
+    const moved = await moveVideo(context, trx, { ...fence, to: 'canceled', from: ['submitting', 'generating'], data });
     if (!moved)
       throw conflict(video, 'canceled', 'Only a video that is queued, submitting or generating can be canceled.');
-    if (unsent) await requeueVideo(trx, video, unsent, 'canceled');
+    if (unsent) await requeueVideo(context, trx, video, unsent, 'canceled');
     return unsent?.pool_id;
   });
   if (freedPool !== undefined) context.requestDispatch(await listFamiliesOf(context.database.kysely, freedPool));
@@ -121,7 +121,7 @@ export async function expireQueued(context: VideosContext): Promise<number> {
   for (const { id, workspace_id: workspaceId } of rows) {
     await inTransaction(context.database, async ({ trx, afterCommit }) => {
       const video = await lockOwn(trx, id, workspaceId);
-      if (video.state === 'queued') await endQueued(trx, video, 'failed', error);
+      if (video.state === 'queued') await endQueued(context, trx, video, 'failed', error);
       afterCommit(() => context.events.notify());
     });
   }

@@ -1,9 +1,18 @@
 /** The event log of videos: one row per thing that happened, in the transaction in which it happened. */
-import { sql, type InsertObject, type Kysely, type Selectable, type Transaction, type UpdateObject } from 'kysely';
+import {
+  sql,
+  type InsertObject,
+  type Kysely,
+  type RawBuilder,
+  type Selectable,
+  type Transaction,
+  type UpdateObject,
+} from 'kysely';
 import { databaseNow } from '../db/now.ts';
 import type { Tables, VideoState } from '../db/tables.ts';
 import { pause } from '../kernel/clock.ts';
 import { InputError } from '../kernel/errors.ts';
+import { isTold, orderDeliveries, type Telling } from './deliveries.ts';
 import type { VideoEvent } from './videos.ts';
 
 const pageSize = 100;
@@ -53,17 +62,14 @@ export interface VideoChange {
   readonly fence?: { readonly states: readonly VideoState[]; readonly attemptNumber: number };
 }
 
-export interface ChangedVideo {
-  readonly id: string;
-  readonly workspaceId: string;
-  readonly webhookUrl: string | null;
-  readonly eventId: string;
-}
-
-/** Changes a video's row and writes what happened, in one statement. Undefined when the fence does not hold. */
-export async function changeVideo(trx: Transaction<Tables>, change: VideoChange): Promise<ChangedVideo | undefined> {
+/** Changes a video's row and writes what happened, in one statement. False, with nothing done, when the fence does not hold. */
+async function changeVideo(
+  trx: Transaction<Tables>,
+  change: VideoChange,
+  told: RawBuilder<object> | null,
+): Promise<boolean> {
   const { fence } = change;
-  return trx
+  const changing = trx
     .with('changed', (cte) => {
       const update = cte
         .updateTable('videos')
@@ -85,15 +91,20 @@ export async function changeVideo(trx: Transaction<Tables>, change: VideoChange)
             .select(eventValues(change.type, change.data)),
         )
         .returning('id'),
-    )
-    .selectFrom('changed')
-    .innerJoin('event', (join) => join.onTrue())
-    .select(['changed.id', 'changed.workspace_id as workspaceId', 'changed.webhook_url as webhookUrl'])
-    .select('event.id as eventId')
-    .executeTakeFirst();
+    );
+  const telling = told === null ? changing : changing.with('told', () => told);
+  return (await telling.selectFrom('changed').select('changed.id').executeTakeFirst()) !== undefined;
 }
 
-/** Records something that happened to a video without moving it. */
+/**
+ * Writes something that users may hear of outside of the event log, and orders its deliveries with it.
+ * @returns false, with nothing done, when the fence does not hold
+ */
+export async function tellEvent(context: Telling, trx: Transaction<Tables>, change: VideoChange): Promise<boolean> {
+  return changeVideo(trx, change, isTold(change.type) ? orderDeliveries(context, change.type) : null);
+}
+
+/** Records something that happened to a video without moving it, for the event log alone. */
 export async function recordEvent(
   trx: Transaction<Tables>,
   videoId: string,
@@ -101,7 +112,7 @@ export async function recordEvent(
   data: Readonly<Record<string, unknown>>,
   set: UpdateObject<Tables, 'videos'> = {},
 ): Promise<void> {
-  await changeVideo(trx, { videoId, type, data, set });
+  await changeVideo(trx, { videoId, type, data, set }, null);
 }
 
 export async function listVideoEvents(

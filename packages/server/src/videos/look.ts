@@ -203,7 +203,7 @@ async function abandon(context: VideosContext, attempt: ClaimedAttempt): Promise
     if (!row) return;
     const set = { error: JSON.stringify(error) };
     const fence = { videoId: video.id, from: ['generating'] as const, attemptNumber: attempt.number };
-    await moveVideo(trx, { ...fence, to: 'failed', set, data: { error } });
+    await moveVideo(context, trx, { ...fence, to: 'failed', set, data: { error } });
     await releaseHold(trx, video, attempt.number, 'provider_lost');
     await freeSlot(trx, attempt.pool_id);
     const flow = { familyId: attempt.family_id, workspaceId: attempt.workspace_id };

@@ -64,7 +64,7 @@ export async function end(
     await decideMoney(trx, video, row, report);
     // The owner of a deleted video does not want its file any more.
     const fileId = file && video.deleted_at === null ? await addFile(trx, video, row, file) : undefined;
-    await moveOn(trx, video, row, report, fileId);
+    await moveOn(context, trx, video, row, report, fileId);
     if (!row.wasAbandoned) {
       await freeSlot(trx, row.pool_id);
       const flow = { familyId: row.family_id, workspaceId: row.workspace_id };
@@ -181,6 +181,7 @@ const unknownFileFacts = {
 } as const;
 
 async function moveOn(
+  context: VideosContext,
   trx: Transaction<Tables>,
   video: VideoRow,
   attempt: EndedAttempt,
@@ -189,7 +190,7 @@ async function moveOn(
 ): Promise<void> {
   const fence = { videoId: video.id, attemptNumber: attempt.number, from: ['submitting', 'generating'] as const };
   if (fileId !== undefined) {
-    await moveVideo(trx, { ...fence, to: 'archiving' });
+    await moveVideo(context, trx, { ...fence, to: 'archiving' });
     return;
   }
   const reason =
@@ -197,5 +198,5 @@ async function moveOn(
       ? describeTaskFailure(report.message)
       : { code: 'file_unusable' as const, message: 'Kling reported success without a usable file.' };
   const error = videoError(reason, { code: null, requestId: attempt.provider_request_id });
-  await moveVideo(trx, { ...fence, to: 'failed', set: { error: JSON.stringify(error) }, data: { error } });
+  await moveVideo(context, trx, { ...fence, to: 'failed', set: { error: JSON.stringify(error) }, data: { error } });
 }

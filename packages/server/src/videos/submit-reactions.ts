@@ -108,12 +108,12 @@ async function endAsRefused(
   };
   await endRefused(context, attempt, failure, async ({ trx }, video) => {
     if (failure.reaction === 'fail_video') {
-      await failUnbought(trx, video, attempt, videoError(describeFailure(failure), failure));
+      await failUnbought(context, trx, video, attempt, videoError(describeFailure(failure), failure));
       return;
     }
     // Lock order: account before pool.
     if (failure.reaction === 'pause_account') await pauseAccount(trx, attempt.account_id, pause);
-    await requeueVideo(trx, video, attempt, failure.reaction);
+    await requeueVideo(context, trx, video, attempt, failure.reaction);
     if (failure.reaction === 'pause_pool') await pausePool(trx, attempt.pool_id, pause);
     if (failure.reaction === 'back_off_pool') await backOffPool(trx, attempt.pool_id, context.random());
   });
@@ -132,7 +132,7 @@ async function endAsRefused(
 
 /** Gives an attempt back that was never sent, or of which every POST was certainly refused. */
 export async function handBack(context: VideosContext, attempt: AttemptRow, reason: string): Promise<HandlerResult> {
-  await endRefused(context, attempt, null, ({ trx }, video) => requeueVideo(trx, video, attempt, reason));
+  await endRefused(context, attempt, null, ({ trx }, video) => requeueVideo(context, trx, video, attempt, reason));
   return { result: 'done' };
 }
 

@@ -143,7 +143,7 @@ export async function deliverVideo(
       .execute();
     for (const state of moves) {
       const set = state === moves.at(-1) ? { charged_credits: '1.5' } : {};
-      await moveVideo(trx, { videoId: id, attemptNumber: attempt.number, to: state, set });
+      await moveVideo(core.context, trx, { videoId: id, attemptNumber: attempt.number, to: state, set });
     }
     await trx.updateTable('attempts').set({ state: 'ended' }).where('id', '=', attempt.id).execute();
     afterCommit(() => core.context.events.notify());

@@ -44,6 +44,7 @@ export async function openCore(database: Database, settings: CoreSettings = {}) 
     afterDoubt: 'resend',
     pollFloorMs: 1_000,
     abandonAfterMs: 24 * 3_600_000,
+    redisEvents: false,
     archiveRetryMs: { baseMs: 60_000, capMs: 6 * 3_600_000 },
     ...settings.options,
   };

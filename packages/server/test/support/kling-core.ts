@@ -34,7 +34,9 @@ const never = new AbortController().signal;
 /** Forgets everything and sets the clock right, so that one database serves many tests. */
 export async function emptyTables({ kysely }: Database): Promise<void> {
   await sql`truncate workspaces, api_keys, budgets, accounts, families, pools, flows, videos, attempts, files, events,
-    ledger_entries, idempotency_keys, observed_durations, dead_letters, deliveries cascade`.execute(kysely);
+    ledger_entries, idempotency_keys, observed_durations, dead_letters, deliveries, delivery_tries, webhook_endpoints cascade`.execute(
+    kysely,
+  );
   await sql`update clock set offset_ms = 0`.execute(kysely);
 }
 
