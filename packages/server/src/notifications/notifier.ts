@@ -30,8 +30,8 @@ export interface NotificationPayload {
  * - `failed`: another try may work
  * - `refused`: no try will ever work; the receiver wants no more, or the address is not allowed
  *
- * `status` is the receiver's HTTP status, null without an answer. Reasons name no secret and no URL, only its host.
+ * `status` is the receiver's HTTP status, null without an answer or where there is no HTTP. Reasons name no secret and no URL, only its host.
  */
 export type SendResult =
-  | { readonly outcome: 'delivered'; readonly status: number }
+  | { readonly outcome: 'delivered'; readonly status: number | null }
   | { readonly outcome: 'failed' | 'refused'; readonly status: number | null; readonly reason: string };
