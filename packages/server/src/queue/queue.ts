@@ -14,6 +14,11 @@ export interface Message {
   readonly kind: MessageKind;
   /** Row id the kind's handler claims: an attempt (submit, look), a file (archive) or a delivery (notify). */
   readonly id: string;
+  /**
+   * Whose work it is, for engines that share themselves fairly between tenants (fair queues of SQS). A hint for `publish` alone:
+   * handlers never see it.
+   */
+  readonly workspaceId?: string;
 }
 
 /**
@@ -55,7 +60,10 @@ export interface Queue {
   publish(messages: readonly Message[], transaction?: Transaction<Tables>): Promise<void>;
   /** Starts handling one kind. A message whose process died is delivered again within `limits.redeliveryMs`. */
   consume(kind: MessageKind, handler: Handler, options: ConsumeOptions): Promise<Consumer>;
-  /** Messages published and not yet acknowledged, per kind; approximate on engines that only approximate. */
+  /**
+   * Messages published and not yet acknowledged, per kind; approximate on engines that only approximate. Pub/Sub tells nobody: there it
+   * is what this process has in hand, so whoever wants to know how much work waits counts rows that are due.
+   */
   depth(): Promise<Readonly<Record<MessageKind, number>>>;
   close(): Promise<void>;
   readonly limits: {
