@@ -5,7 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { Agent, request } from 'undici';
 import { copyVideo } from '../packages/server/src/storage/copy-video.ts';
 import { createDownloader } from '../packages/server/src/storage/download.ts';
-import { createFsBlobStore } from '../packages/server/src/storage/fs.ts';
+import { Secret } from '../packages/server/src/kernel/secret.ts';
+import { openBlobStore, type S3Config } from '../packages/server/src/storage/open.ts';
 
 export interface ArchiveRun {
   readonly way: 'bare' | 'copy';
@@ -13,10 +14,20 @@ export interface ArchiveRun {
   readonly atOnce: number;
   readonly address: string;
   readonly folder: string;
+  /** Null: into the folder. */
+  readonly bucket: BucketAddress | null;
+}
+
+/** Of an S3 server beside this process. */
+export interface BucketAddress {
+  readonly endpoint: string;
+  readonly bucket: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
 }
 
 const run = JSON.parse(process.argv[2] ?? '') as ArchiveRun; // written by archive.ts
-const { address, folder } = run;
+const { address, folder, bucket } = run;
 const agent = new Agent();
 const downloader = createDownloader({
   allowedHosts: [],
@@ -26,7 +37,7 @@ const downloader = createDownloader({
   connectTimeoutMs: 30_000,
   idleTimeoutMs: 30_000,
 });
-const store = await createFsBlobStore({ directory: join(folder, 'store') });
+const store = await openBlobStore(bucket ? s3Config(bucket) : { driver: 'fs', directory: join(folder, 'store') });
 const { signal } = new AbortController();
 
 async function bare(name: string): Promise<number> {
@@ -46,7 +57,24 @@ async function copy(name: string): Promise<number> {
     spoolDirectory: join(folder, 'spool'),
     signal,
   });
+  // The server keeps all it holds in memory.
+  if (bucket) await store.delete(`films/${name}`);
   return stored.bytes;
+}
+
+function s3Config({ accessKeyId, secretAccessKey, ...place }: BucketAddress): S3Config {
+  return {
+    driver: 's3',
+    ...place,
+    prefix: '',
+    region: 'us-east-1',
+    linkEndpoint: null,
+    pathStyle: true,
+    checksums: 'required',
+    encryption: null,
+    kmsKeyId: null,
+    credentials: { accessKeyId, secretAccessKey: new Secret(secretAccessKey) },
+  };
 }
 
 const one = run.way === 'bare' ? bare : copy;

@@ -9,19 +9,21 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { tinyClip } from '../packages/sandbox/src/media/render.ts';
-import type { ArchiveRun } from './archive-child.ts';
-import type { Bench } from './report.ts';
+import { missingS3, startS3 } from '../test/servers/s3.ts';
+import type { ArchiveRun, BucketAddress } from './archive-child.ts';
+import type { Bench, Figure } from './report.ts';
 import { withFolder } from './surroundings.ts';
 
 const filmBytes = 20 * 1024 * 1024;
 const rounds = 3;
+const mega = 1024 * 1024;
 
 export const archive: Bench = async () => {
   const server = await serve(await film());
   try {
     const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/film.mp4`; // listening on TCP
-    const run = (way: ArchiveRun['way'], films: number, atOnce: number) =>
-      withFolder((folder) => inChild({ way, films, atOnce, address, folder }));
+    const run = (way: ArchiveRun['way'], films: number, atOnce: number, bucket: BucketAddress | null = null) =>
+      withFolder((folder) => inChild({ way, films, atOnce, address, folder, bucket }));
     let bare = 0;
     let copied = 0;
     for (let round = 0; round < rounds; round++) {
@@ -30,19 +32,42 @@ export const archive: Bench = async () => {
     }
     const some = await run('copy', 16, 16);
     const many = await run('copy', 100, 100);
-    const mega = 1024 * 1024;
     return [
       { what: 'bare streams', value: bare / mega, unit: 'MB/s' },
       { what: 'copies', value: copied / mega, unit: 'MB/s' },
       { what: 'copies per bare stream', value: copied / bare, unit: '', target: { atLeast: 0.8 } },
       { what: 'memory of 16 at once', value: some.grownBytes / mega, unit: 'MB' },
       { what: 'memory of 100 at once', value: many.grownBytes / mega, unit: 'MB', target: { atMost: 96 } },
+      ...(await intoS3((films, atOnce, bucket) => run('copy', films, atOnce, bucket))),
     ];
   } finally {
     server.close();
     server.closeAllConnections();
   }
 };
+
+/** The same into a real S3 server beside it, where one is installed. */
+async function intoS3(
+  run: (films: number, atOnce: number, bucket: BucketAddress) => Promise<Answer>,
+): Promise<readonly Figure[]> {
+  const missing = missingS3();
+  if (missing !== null) {
+    console.error(`Not measured into S3: ${missing}.`);
+    return [];
+  }
+  const server = await startS3({ storeBytes: 4 * 1024 ** 3 });
+  try {
+    const bucket = { endpoint: server.endpoint, bucket: await server.makeBucket(), ...server.credentials };
+    const few = await run(16, 4, bucket);
+    const many = await run(100, 100, bucket);
+    return [
+      { what: 'copies into S3', value: few.bytesPerSecond / mega, unit: 'MB/s' },
+      { what: 'memory of 100 at once into S3', value: many.grownBytes / mega, unit: 'MB', target: { atMost: 96 } },
+    ];
+  } finally {
+    await server.stop();
+  }
+}
 
 interface Answer {
   readonly bytesPerSecond: number;
