@@ -1,5 +1,5 @@
 import { createApp } from './api/app.ts';
-import type { Keys } from './api/authentication.ts';
+import { createKeys } from './api/authentication.ts';
 import { createBudgets } from './budget/create-budgets.ts';
 import { publicModels } from './catalog/public-models.ts';
 import { openCdn } from './cdn/open.ts';
@@ -21,14 +21,13 @@ interface ApiParts {
   readonly config: Config;
   readonly context: VideosContext;
   readonly blobs: BlobStore;
-  readonly keys: Keys;
   readonly health: Health;
   readonly log: Logger;
 }
 
 /** Starts the HTTP edge. @returns its address on this machine */
 export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<string> {
-  const { config, context, blobs, keys, health, log } = parts;
+  const { config, context, blobs, health, log } = parts;
   const { kysely } = context.database;
   const port = await choosePort(config.http.host, config.http.port);
   const url = localUrl(config.http.host, port);
@@ -40,7 +39,7 @@ export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<
   const app = createApp({
     videos: createVideos(context, { budgets, blobs }),
     budgets,
-    keys,
+    keys: createKeys(context.database),
     blobs,
     cdn: await openCdn(config.cdn, { links: ownLinks, clock: systemClock, signGet: blobs.signGet }),
     ownLinks,

@@ -1,19 +1,17 @@
 /** The parts list: the only caller of every area's open and create. Whatever it opens is on the release stack. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createKeys, ensureLocalKey } from './api/authentication.ts';
-import { ensureBudget } from './budget/create-budgets.ts';
-import { createCallbackReceiver } from './callbacks/receiver.ts';
-import { composeApi } from './compose-api.ts';
+import type { composeApi } from './compose-api.ts';
 import { composeContext } from './compose-context.ts';
 import { openPlatformDatabase } from './compose-database.ts';
 import { openSandbox, resolveAccount } from './compose-provider.ts';
-import { composeWorker } from './compose-worker.ts';
+import { mayCome, nameQueue, nameStorage } from './compose-parts.ts';
+import { openPart, type StartPatience } from './compose-wait.ts';
+import { defaultWorkspace, ensureInstallation } from './compose-installation.ts';
 import type { Config } from './config.ts';
 import type { Database } from './db/database.ts';
 import { ensureInstallationSecret, ensureWebhookSecret } from './db/installation-secret.ts';
 import { systemClock } from './kernel/clock.ts';
-import { credits } from './kernel/money.ts';
 import { createReleaseStack, type ReleaseStack } from './kernel/release-stack.ts';
 import type { Secret } from './kernel/secret.ts';
 import { createCallbackUrls } from './kling/callback-url.ts';
@@ -22,11 +20,10 @@ import { choosePort, localUrl } from './listen-address.ts';
 import { createHealth } from './monitoring/health.ts';
 import type { Logger } from './monitoring/log.ts';
 import { openQueue } from './queue/open.ts';
+import type { Queue } from './queue/queue.ts';
+import type { BlobStore } from './storage/blob-store.ts';
 import { openBlobStore } from './storage/open.ts';
 import { hint } from './videos/look.ts';
-
-/** Until workspaces can be made, everything belongs to this one. */
-const defaultWorkspace = 'ws_default';
 
 export interface Platform {
   /** Where the parts that this role runs can be reached; null for parts that it does not run. */
@@ -37,34 +34,39 @@ export interface Platform {
   close(): Promise<void>;
 }
 
-/** Opens and starts what the role of `config` runs. A start that fails half-way releases what it had opened. */
-export async function compose(config: Config, log: Logger): Promise<Platform> {
+/**
+ * Opens and starts what the role of `config` runs, and loads only that. A start that fails half-way releases what it had opened.
+ * @param wait ends the wait for parts that do not answer, and tells of it
+ */
+export async function compose(
+  config: Config,
+  log: Logger,
+  wait: Partial<Pick<StartPatience, 'signal' | 'out'>> = {},
+): Promise<Platform> {
   const stack = createReleaseStack();
+  const { signal = new AbortController().signal, out = () => {} } = wait;
   try {
-    return await open(config, log, stack);
+    return await open(config, log, stack, { timeoutMs: config.startTimeoutMs, signal, out });
   } catch (error) {
     await stack.release().catch((closing: unknown) => log.error({ error: closing }, 'closing a failed start failed'));
     throw error;
   }
 }
 
-async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<Platform> {
+async function open(config: Config, log: Logger, stack: ReleaseStack, patience: StartPatience): Promise<Platform> {
   const { role } = config;
   const runs = (part: 'api' | 'worker' | 'callbacks') => role === 'serve' || role === part;
-  const database = await openPlatformDatabase(config, log, stack);
+  const database = await openPlatformDatabase(config, log, stack, patience);
   const { kysely } = database;
-  await ensureWorkspace(config, database);
-  const keys = createKeys(database);
+  await ensureInstallation(config, database);
   const webhookSecret = await ensureWebhookSecret(kysely);
   const localKey = role === 'serve' ? await writeLocalSecrets(config, database, webhookSecret) : null;
 
-  const onError = (error: Error, while_: string) => log.error({ error, while: while_ }, 'the queue failed');
-  const queue = await openQueue(
-    config.queue.driver === 'postgres' ? { ...config.queue, database, onError } : { ...config.queue, onError },
-  );
+  const queue = await openEngine(config, { database, log }, patience);
   stack.push('queue', () => queue.close());
-  const blobs = await openBlobStore(config.storage);
-  stack.push('storage', () => blobs.close());
+  // The receiver of callbacks touches no file.
+  const blobs = runs('api') || runs('worker') ? await openStorage(config, patience) : null;
+  stack.push('storage', () => blobs?.close());
   const sandbox = await openSandbox(config, stack);
   const account = await resolveAccount(config, sandbox);
   const kling = createKlingApi({
@@ -85,6 +87,7 @@ async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<P
   const context = composeContext({ config, database, queue, callbackUrls, worker: lateWorker, log }, stack);
 
   if (runs('callbacks')) {
+    const { createCallbackReceiver } = await import('./callbacks/receiver.ts');
     const receiver = createCallbackReceiver({
       urls: callbackUrls,
       kling,
@@ -96,7 +99,8 @@ async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<P
     stack.push('callback receiver', () => receiver.close());
     await receiver.listen({ host, port: callbacksPort });
   }
-  if (runs('worker') && account) {
+  if (runs('worker') && account && blobs) {
+    const { composeWorker } = await import('./compose-worker.ts');
     const worker = await composeWorker({ config, context, kling, account, blobs, queue, log, webhookSecret });
     lateWorker.wakePoller = () => {
       worker.wakePoller();
@@ -108,7 +112,7 @@ async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<P
     onFailure: (name, error) => log.warn({ error, check: name }, 'a readiness check failed'),
   });
   health.addCheck('database', () => kysely.selectFrom('clock').select('one').execute());
-  const apiUrl = runs('api') ? await composeApi({ config, context, blobs, keys, health, log }, stack) : null;
+  const apiUrl = runs('api') && blobs ? await openApi({ config, context, blobs, health, log }, stack) : null;
   stack.push('readiness', () => health.setStopping());
   return {
     urls: { api: apiUrl, callbacks: callbacksUrl, sandbox: sandbox?.url ?? null },
@@ -117,14 +121,40 @@ async function open(config: Config, log: Logger, stack: ReleaseStack): Promise<P
   };
 }
 
-async function ensureWorkspace(config: Config, { kysely }: Database): Promise<void> {
-  await kysely
-    .insertInto('workspaces')
-    .values({ id: defaultWorkspace, name: 'Default' })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-  const { budgetCredits } = config.videos;
-  await ensureBudget(kysely, defaultWorkspace, config.provider, budgetCredits === null ? null : credits(budgetCredits));
+async function openEngine(
+  config: Config,
+  { database, log }: { readonly database: Database; readonly log: Logger },
+  patience: StartPatience,
+): Promise<Queue> {
+  const { queue: engine } = config;
+  const onError = (error: Error, while_: string) => log.error({ error, while: while_ }, 'the queue failed');
+  return openPart(
+    {
+      name: nameQueue(engine),
+      open: () => openQueue(engine.driver === 'postgres' ? { ...engine, database, onError } : { ...engine, onError }),
+      close: (queue) => queue.close(),
+      mayPass: mayCome,
+    },
+    patience,
+  );
+}
+
+async function openStorage({ storage }: Config, patience: StartPatience): Promise<BlobStore> {
+  return openPart(
+    {
+      name: nameStorage(storage),
+      open: () => openBlobStore(storage),
+      close: (blobs) => blobs.close(),
+      // A folder either is there or needs a person.
+      mayPass: (error) => storage.driver !== 'fs' && mayCome(error),
+    },
+    patience,
+  );
+}
+
+async function openApi(...parts: Parameters<typeof composeApi>): Promise<string> {
+  const { composeApi: start } = await import('./compose-api.ts');
+  return start(...parts);
 }
 
 /** The files by which programs on this machine find their key, and verify our webhooks; readable by their owner alone. */
@@ -133,5 +163,6 @@ async function writeLocalSecrets(config: Config, database: Database, webhookSecr
   const file = join(config.dataDirectory, 'webhook-secret');
   await writeFile(file, `${webhookSecret.reveal()}\n`, { mode: 0o600 });
   await chmod(file, 0o600);
+  const { ensureLocalKey } = await import('./api/authentication.ts');
   return ensureLocalKey(database, join(config.dataDirectory, 'api-key'), defaultWorkspace);
 }

@@ -19,7 +19,7 @@ export interface RunOptions {
 const exitConfig = 78;
 const exitUnavailable = 69;
 
-/** Runs a role until the signal fires. @returns the exit code: 0 after a clean stop, 78 for configuration, 69 when a part cannot be opened */
+/** Runs a role until the signal fires. @returns the exit code: 0 after a clean stop, also of a start that still waited; 78 for configuration, 69 when a part cannot be opened */
 export async function runServer(role: Role, options: RunOptions): Promise<number> {
   let config: Config;
   try {
@@ -32,8 +32,9 @@ export async function runServer(role: Role, options: RunOptions): Promise<number
   const log = createLogger({ level: config.logLevel, format: defaultLogFormat(process.stdout) });
   let platform: Platform;
   try {
-    platform = await compose(config, log);
+    platform = await compose(config, log, options);
   } catch (error) {
+    if (options.signal.aborted) return 0;
     options.out(await explainStartFailure(asError(error), config));
     return exitUnavailable;
   }

@@ -1,18 +1,15 @@
+import { reasonOf } from './compose-wait.ts';
 import type { Config } from './config.ts';
 import { isPortTaken } from './listen-address.ts';
 
 /**
- * What a person reads when the server could not start. Taken ports are named, all at once, with the variables that change them; a
- * database that cannot be reached with its own; everything else says what could not be opened.
+ * What a person reads when the server could not start. Taken ports are named, all at once, with the variables that change them; a part that
+ * cannot be reached with its own; everything else says what could not be opened.
  */
 export async function explainStartFailure(error: Error, config: Config): Promise<string> {
   const { code, port } = error as { code?: unknown; port?: unknown }; // what Node puts on a network error
-  if (code === 'EADDRINUSE') return `Dailies could not start: ${await describeTakenPorts(Number(port), config)}`;
-  const isNetwork = typeof code === 'string' && /^(ECONN|ENOTFOUND|ETIMEDOUT|EAI_|EHOST)/.test(code);
-  if (isNetwork && config.database.driver === 'postgres') {
-    return `Dailies could not start: the database of DATABASE_URL cannot be reached (${error.message}).`;
-  }
-  return `Dailies could not start: ${error.message}`;
+  const what = code === 'EADDRINUSE' ? await describeTakenPorts(Number(port), config) : reasonOf(error);
+  return `Dailies could not start: ${what}`;
 }
 
 async function describeTakenPorts(failed: number, { role, http, sandbox }: Config): Promise<string> {

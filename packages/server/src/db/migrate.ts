@@ -35,7 +35,7 @@ export async function requireSchema(database: Database): Promise<void> {
   if (missing.length > 0) {
     throw new Error(
       `The database schema is older than this version of Dailies needs (missing: ${missing.join(', ')}). ` +
-        'Start one process of this version that may migrate, then this one again.',
+        'Run `dailies migrate` of this version on the same DATABASE_URL, then start this again.',
     );
   }
 }

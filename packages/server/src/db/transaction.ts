@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely';
 import { pause } from '../kernel/clock.ts';
 import { asError } from '../kernel/errors.ts';
 import { backoffMs } from '../kernel/retry.ts';
+import { CommitUnknownError, isConnectionFailure } from './connection-failure.ts';
 import type { Database } from './database.ts';
 import type { Tables } from './tables.ts';
 
@@ -27,7 +28,7 @@ const backoff = { baseMs: 5, capMs: 200 };
 /**
  * Runs `work` in one transaction at read committed. `work` may run more than once, so it changes nothing but the
  * database; inside it only `context.trx` may be used, never the outer handle, HTTP or timers.
- * @throws whatever `work` throws, after the rollback
+ * @throws whatever `work` throws, after the rollback; CommitUnknownError when the connection broke at the commit
  */
 export async function inTransaction<T>(
   database: Database,
@@ -48,14 +49,20 @@ export async function inTransaction<T>(
 
 async function runOnce<T>(database: Database, work: (context: TransactionContext) => Promise<T>): Promise<T> {
   const callbacks: (() => void | Promise<void>)[] = [];
+  let isCommitting = false;
   const result = await database.kysely
     .transaction()
     .setIsolationLevel('read committed')
-    .execute((trx) =>
-      database.guard.inside(() =>
+    .execute(async (trx) => {
+      const done = await database.guard.inside(() =>
         work({ trx: trx.withoutPlugins(), afterCommit: (callback) => void callbacks.push(callback) }),
-      ),
-    );
+      );
+      isCommitting = true;
+      return done;
+    })
+    .catch((error: unknown) => {
+      throw isCommitting && isConnectionFailure(error) ? new CommitUnknownError(error) : error;
+    });
   for (const callback of callbacks) {
     try {
       await callback();
