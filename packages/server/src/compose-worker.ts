@@ -8,7 +8,9 @@ import { credentialsFingerprint, generationsOf } from './kling/credentials.ts';
 import type { KlingAccount, KlingApi } from './kling/kling-api.ts';
 import type { Logger } from './monitoring/log.ts';
 import { createWebhookNotifier } from './notifications/webhook.ts';
+import type { RedisNotifier } from './notifications/redis.ts';
 import type { Queue } from './queue/queue.ts';
+import type { RedisConfig } from './redis/config.ts';
 import { registerAccount } from './scheduling/accounts.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { copyVideo } from './storage/copy-video.ts';
@@ -17,6 +19,7 @@ import { DownloadError } from './storage/download-error.ts';
 import { createPosterMaker } from './storage/poster.ts';
 import type { VideosContext } from './videos/context.ts';
 import { createDeliver } from './worker/deliver.ts';
+import type { LinkTo } from './worker/delivery-payload.ts';
 import { startWorker, type Worker } from './worker/worker.ts';
 
 interface WorkerParts {
@@ -28,6 +31,7 @@ interface WorkerParts {
   readonly queue: Queue;
   readonly log: Logger;
   readonly webhookSecret: Secret;
+  readonly linkTo: LinkTo;
 }
 
 /** Where Kling's files were seen (kling-api.md 3, URL hosts). */
@@ -59,6 +63,7 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
     spoolDirectory,
     onError: (error) => log.warn({ error }, 'no poster was made'),
   });
+  const redis = config.redisEvents && (await openRedisEvents(config.redisEvents));
   const worker = await startWorker(
     context,
     {
@@ -72,7 +77,7 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
       },
       isGone: (error) => error instanceof DownloadError && (error.reason === 'expired' || error.reason === 'missing'),
       orderPoster: posters.order,
-      notify: createDeliver(context, notifier),
+      notify: createDeliver(context, { webhook: notifier, redis, linkTo: parts.linkTo }),
     },
     {
       concurrency: { submit: 16, look: 4, archive: 16, notify: 8 },
@@ -87,9 +92,14 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
     wakePoller: worker.wakePoller,
     async stop(graceMs) {
       await worker.stop(graceMs);
-      await Promise.all([downloader.close(), notifier.close(), posters.close()]);
+      await Promise.all([downloader.close(), notifier.close(), redis?.close(), posters.close()]);
     },
   };
+}
+
+async function openRedisEvents(config: RedisConfig): Promise<RedisNotifier> {
+  const { openRedisNotifier } = await import('./notifications/redis.ts');
+  return openRedisNotifier(config);
 }
 
 async function register({ config, context, kling, account, log }: WorkerParts): Promise<void> {

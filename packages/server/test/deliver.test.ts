@@ -11,7 +11,7 @@ import { startWebhookReceiver } from '../src/notifications/webhook-receiver.test
 import type { Handler } from '../src/queue/queue.ts';
 import { expireQueued } from '../src/videos/end-video.ts';
 import { moveVideo } from '../src/videos/move.ts';
-import { createDeliver } from '../src/worker/deliver.ts';
+import { createDeliver, type DeliverDeps } from '../src/worker/deliver.ts';
 import { nextDueInMs, publishNewDeliveries } from '../src/worker/sweep.ts';
 import { startWorker } from '../src/worker/worker.ts';
 import { openCore, testWorkspace } from './support/core.ts';
@@ -24,12 +24,14 @@ let core: Awaited<ReturnType<typeof openCore>>;
 let receiver: Awaited<ReturnType<typeof startWebhookReceiver>>;
 let notifier: WebhookNotifier;
 let deliver: Handler;
+let deps: DeliverDeps;
 beforeAll(async () => {
   database = await openTestDatabase();
   core = await openCore(database);
   receiver = await startWebhookReceiver();
   notifier = createWebhookNotifier({ secret: new Secret(secretText), allowLoopback: true }, { clock: systemClock });
-  deliver = createDeliver(core.context, notifier);
+  deps = { webhook: notifier, redis: null, linkTo: ({ id }) => Promise.resolve(`https://videos.example.com/${id}`) };
+  deliver = createDeliver(core.context, deps);
 });
 beforeEach(() => {
   receiver.received.length = 0;
@@ -73,7 +75,7 @@ test('the end of a video is told once, signed, with the facts of its event', asy
   expect(new Webhook(secretText).verify(body, headers as Record<string, string>)).toEqual({
     type: 'video.canceled',
     timestamp: event.at.toISOString(),
-    data: { job_id: videoId, status: 'canceled' },
+    data: { job_id: videoId, status: 'canceled', video_url: null },
   });
   const row = await deliveryOf(videoId);
   expect(row).toMatchObject({ state: 'delivered', tries: 1, last_status: 204, due_at: null, lease_until: null });
@@ -141,7 +143,7 @@ test('410 stops at once', async () => {
 
 test('workers that get the same delivery at once send it once', async () => {
   const { id } = await cancelOne();
-  const other = createDeliver(core.context, notifier);
+  const other = createDeliver(core.context, deps);
   const workers = [deliver, other, deliver, other];
   const results = await Promise.all(workers.map((worker) => worker({ kind: 'notify', id }, never)));
   expect(results).toEqual(workers.map(() => ({ result: 'done' })));
@@ -201,7 +203,7 @@ test('a delivery is published when it is due, once per try', async () => {
 test('neither the secret nor the address of a user is logged or stored with a failure', async () => {
   const lines: string[] = [];
   const log = (...parts: unknown[]) => void lines.push(JSON.stringify(parts));
-  const logging = createDeliver({ ...core.context, log }, notifier);
+  const logging = createDeliver({ ...core.context, log }, deps);
   receiver.answer = (response) => void response.writeHead(500).end();
   const { videoId, id } = await cancelOne();
   await logging({ kind: 'notify', id }, never);

@@ -1,5 +1,5 @@
 import type { VideoFile, VideoRecord } from '../videos/videos.ts';
-import type { ApiDeps } from './api-deps.ts';
+import type { ApiDeps, ApiOptions } from './api-deps.ts';
 
 export type LinkKind = 'content' | 'poster';
 
@@ -10,7 +10,9 @@ export interface ContentLinks {
   verify(target: string, file: VideoFile): LinkKind | undefined;
 }
 
-export function createContentLinks(deps: Pick<ApiDeps, 'cdn' | 'ownLinks' | 'clock' | 'options'>): ContentLinks {
+export function createContentLinks(
+  deps: Pick<ApiDeps, 'cdn' | 'ownLinks' | 'clock'> & { readonly options: Pick<ApiOptions, 'linkSeconds'> },
+): ContentLinks {
   const { cdn, ownLinks, clock, options } = deps;
   return {
     sign: (video, file, kind) =>

@@ -285,9 +285,16 @@ interface WebhookEndpointsTable {
   url: string;
   description: WithDefault<string>;
   event_types: string[];
+  /** `whsec_…`. */
   secret: string;
+  /** Signs too until then, so that receivers can change over. */
+  previous_secret: string | null;
+  previous_secret_until: NullableTime;
   created_at: WithDefault<Time>;
+  /** The first failed try since the last success; null while it works. */
+  failing_since: NullableTime;
   disabled_at: NullableTime;
+  disabled_reason: string | null;
   deleted_at: NullableTime;
 }
 

@@ -1,3 +1,5 @@
+import type { Secret } from '../kernel/secret.ts';
+
 /**
  * The port through which users hear of their videos outside of our API. Called by worker/deliver.ts, which keeps the retries and
  * the log. A notifier sends one notification once: it never retries, never stores and never decides what is worth telling.
@@ -13,7 +15,10 @@ export interface Notifier {
 export interface OutgoingNotification {
   /** The same for every try, so that a receiver can drop what it has had. */
   readonly id: string;
-  readonly url: string;
+  /** Null where the notifier has one place of its own. */
+  readonly url: string | null;
+  /** What signs it instead of the notifier's own secret; two while a receiver changes from one to the other. */
+  readonly secrets?: readonly Secret[];
   readonly payload: NotificationPayload;
 }
 

@@ -48,6 +48,7 @@ export function createWebhookNotifier(options: WebhookOptions, deps: WebhookDeps
   return {
     async send(notification, signal) {
       signal.throwIfAborted();
+      if (notification.url === null) throw new TypeError('A webhook needs an address.');
       const target = judgeTarget(notification.url, allowLoopback);
       if (target.kind === 'forbidden') return { outcome: 'refused', status: null, reason: target.reason };
       const timeout = AbortSignal.timeout(timeoutMs);
@@ -69,7 +70,7 @@ export function createWebhookNotifier(options: WebhookOptions, deps: WebhookDeps
   };
 
   async function post(
-    { id, payload }: OutgoingNotification,
+    { id, payload, secrets = [secret] }: OutgoingNotification,
     url: URL,
     dispatcher: Agent,
     signal: AbortSignal,
@@ -82,7 +83,7 @@ export function createWebhookNotifier(options: WebhookOptions, deps: WebhookDeps
       signal,
       body,
       headers: {
-        ...webhookHeaders(id, body, secret, deps.clock.wallMs()),
+        ...webhookHeaders(id, body, secrets, deps.clock.wallMs()),
         'content-type': 'application/json',
         'user-agent': 'dailies-webhook/1',
       },

@@ -7,6 +7,7 @@ import { listFamiliesOf } from '../scheduling/slots.ts';
 import { claimAttempt, isCertain } from './attempt.ts';
 import type { VideosContext } from './context.ts';
 import { failUnbought, lockVideo, refuseAttempt, videoError } from './end-attempt.ts';
+import { messageTables } from './publish.ts';
 
 /** Crashes of one message after which it is a dead letter. */
 const crashesAllowed = 5;
@@ -14,7 +15,7 @@ const retryBaseMs = 2_000;
 
 /**
  * Counts a handler that threw: a bug, or the unknown. The row is due again with a growing wait; a submit that crashed too often ends
- * as a dead letter if it certainly bought nothing. What was sent stays with the look-ups, and a paid file is never given up here.
+ * as a dead letter if it certainly bought nothing, and so does a delivery. What was sent stays with the look-ups, and a paid file is never given up here.
  */
 export async function recordCrash(context: VideosContext, message: Message, error: Error): Promise<void> {
   const { kysely } = context.database;
@@ -33,30 +34,26 @@ export async function recordCrash(context: VideosContext, message: Message, erro
   const waitMs = retryBaseMs * 2 ** Math.min(row.crashes - 1, 8);
   const dueAt = databaseNowPlus(waitMs);
   const due = { due_at: dueAt, published_at: null, publishes: 0 };
-  if (message.kind === 'submit') {
-    await kysely
-      .updateTable('attempts')
-      .set(due)
-      .where('id', '=', message.id)
-      .where('due_at', 'is not', null)
-      .where(unclaimed)
-      .execute();
-    if (row.crashes >= crashesAllowed) await buryUnsent(context, message);
-  }
-  if (message.kind === 'archive') {
-    await kysely
-      .updateTable('files')
-      .set(due)
-      .where('id', '=', message.id)
-      .where('due_at', 'is not', null)
-      .where(unclaimed)
-      .execute();
-  }
+  if (message.kind === 'look') return; // it has no row: the poller finds what is due by itself
+  await kysely
+    .updateTable(messageTables[message.kind])
+    .set(due)
+    .where('id', '=', message.id)
+    .where('due_at', 'is not', null)
+    .where(unclaimed)
+    .execute();
+  if (row.crashes < crashesAllowed) return;
+  if (message.kind === 'submit') await buryUnsent(context, message);
+  if (message.kind === 'notify') await buryDelivery(context, message, error);
 }
 
 /** A handler gave a message up: it stays readable as a dead letter. */
-export async function recordDeadLetter(context: VideosContext, message: Message, reason: string): Promise<void> {
-  await context.database.kysely
+export async function recordDeadLetter(
+  { database }: Pick<VideosContext, 'database'>,
+  message: Message,
+  reason: string,
+): Promise<void> {
+  await database.kysely
     .insertInto('dead_letters')
     .values({ ...message, reason: reason.slice(0, 1_000), dead_at: databaseNow, updated_at: databaseNow })
     .onConflict((conflict) =>
@@ -97,4 +94,19 @@ async function buryUnsent(context: VideosContext, message: Message): Promise<voi
   await recordDeadLetter(context, message, error.message);
   context.log('error', 'A submit became a dead letter', { attemptId: attempt.id, videoId: attempt.video_id });
   context.requestDispatch(await listFamiliesOf(kysely, attempt.pool_id));
+}
+
+async function buryDelivery({ database, log }: VideosContext, message: Message, error: Error): Promise<void> {
+  const reason = `Sending it failed again and again on our side: ${error.message}`.slice(0, 1_000);
+  const buried = await database.kysely
+    .updateTable('deliveries')
+    .set({ state: 'failed', due_at: null, lease_until: null, last_error: reason })
+    .where('id', '=', message.id)
+    .where('state', '=', 'pending')
+    .where(unclaimed)
+    .returning('video_id')
+    .executeTakeFirst();
+  if (!buried) return;
+  await recordDeadLetter({ database }, message, reason);
+  log('error', 'A delivery became a dead letter', { deliveryId: message.id, videoId: buried.video_id });
 }

@@ -13,8 +13,12 @@ const statements = [
      description text not null default '',
      event_types text[] not null,
      secret text not null,
+     previous_secret text,
+     previous_secret_until timestamptz,
      created_at timestamptz not null default dailies_now(),
+     failing_since timestamptz,
      disabled_at timestamptz,
+     disabled_reason text,
      deleted_at timestamptz
    )`,
   `create index webhook_endpoints_live on webhook_endpoints (workspace_id, created_at) where deleted_at is null`,
