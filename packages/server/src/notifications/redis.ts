@@ -56,16 +56,7 @@ export async function openRedisNotifier(config: RedisConfig): Promise<RedisNotif
     const { client, patiently } = await connect();
     const text = JSON.stringify(event);
     if (event.type === 'failed') {
-      const key = `${config.prefix}:jobs:failed`;
-      // Removed first, so that another try does not list it twice.
-      await patiently(() =>
-        client
-          .multi()
-          .lrem(key, 0, text)
-          .lpush(key, text)
-          .ltrim(key, 0, failedKept - 1)
-          .exec(),
-      );
+      await patiently(() => listFailed(client, `${config.prefix}:jobs:failed`, text));
     }
     await patiently(() => client.publish(`${config.prefix}:events`, text));
   }

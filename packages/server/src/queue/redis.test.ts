@@ -1,17 +1,22 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { Worker } from 'bullmq';
 import { Cluster, Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { missingRedis, startRedis, startRedisCluster, type RedisServer } from '../../../../test/servers/redis.ts';
 import { Secret } from '../kernel/secret.ts';
+import { RedisError } from '../redis/error.ts';
 import { openQueue } from './open.ts';
 import { queueContract, type QueueSubject } from './queue.contract.ts';
-import type { MessageKind, Queue } from './queue.ts';
+import { messageKinds, type Message, type MessageKind, type Queue } from './queue.ts';
 
 const missing = missingRedis();
 const because = missing === null ? '' : ` (${missing})`;
 /** Long enough that a busy machine keeps its leases. */
 const leaseSeconds = 3;
 const prefix = 'test';
+const done = { result: 'done' } as const;
 
 interface Place {
   readonly urls: readonly string[];
@@ -72,7 +77,191 @@ for (const { name, start } of places) {
         close: async () => {},
       };
     });
+
+    describe('beyond the contract', () => {
+      let queue: Queue;
+      beforeEach(async () => {
+        await place.flush();
+        queue = await open();
+      });
+      afterEach(() => queue.close());
+
+      test('a message reaches an idle handler in milliseconds, without a poll', async () => {
+        let arrived = Promise.withResolvers<void>();
+        await queue.consume(
+          'submit',
+          async () => {
+            arrived.resolve();
+            return done;
+          },
+          { concurrency: 4, settled: async () => {} },
+        );
+        const times: number[] = [];
+        for (let index = 0; index < 40; index++) {
+          arrived = Promise.withResolvers();
+          const start = performance.now();
+          await queue.publish([message('submit')]);
+          await arrived.promise;
+          times.push(performance.now() - start);
+        }
+        const median = times.toSorted((a, b) => a - b)[20]!;
+        // oxlint-disable-next-line no-console -- a measurement, shown when asked for
+        if (process.env['SHOW_TIMES']) console.log(`${name}: publish to handler p50 ${median.toFixed(1)} ms`);
+        expect(median).toBeLessThan(200);
+      });
+
+      test('acknowledged messages leave no job behind, and nothing that grows with them', async () => {
+        const handled = await record(queue, 'look');
+        await queue.publish(Array.from({ length: 500 }, () => message('look')));
+        await until(async () => handled.length === 500 && (await queue.depth()).look === 0);
+        const keys = await Promise.all(place.nodes.map((node) => keysOf(node.url)));
+        expect(keys.flat().filter((key) => /[0-9a-f]{8}-/.test(key))).toEqual([]);
+        expect(await place.client.xlen(`${base('look')}:events`)).toBeLessThan(500);
+      });
+
+      test('consumers go on with new messages after everything was flushed under them', async () => {
+        const release = Promise.withResolvers<void>();
+        const before = Array.from({ length: 10 }, () => message('archive'));
+        let begun = 0;
+        const handled = await record(queue, 'archive', 2, async () => {
+          begun++;
+          await release.promise;
+        });
+        await queue.publish(before);
+        await until(() => begun === 2);
+        await place.flush();
+        release.resolve();
+        await until(() => handled.length === 2);
+        const after = Array.from({ length: 10 }, () => message('archive'));
+        await queue.publish(after);
+        await until(() => handled.length === 12);
+        expect(new Set(handled.slice(2).map(({ id }) => id))).toEqual(new Set(after.map(({ id }) => id)));
+        await until(async () => (await queue.depth()).archive === 0);
+      });
+
+      test('consumers and publishers go on when a server that ended is back, empty', async () => {
+        const other = await open();
+        try {
+          const handled = new Map<MessageKind, readonly Message[]>();
+          for (const kind of messageKinds) handled.set(kind, await record(other, kind));
+          for (const node of place.nodes) {
+            await node.halt();
+            await node.resume();
+          }
+          await place.settled();
+          for (const kind of messageKinds) {
+            const after = message(kind);
+            await eventuallyPublished(other, after);
+            await until(() => handled.get(kind)!.some(({ id }) => id === after.id));
+          }
+        } finally {
+          await other.close();
+        }
+      });
+
+      test('publishing while the servers are away is refused within 6 s, and closing does not wait for them', async () => {
+        const other = await open();
+        await record(other, 'submit');
+        for (const node of place.nodes) await node.halt();
+        try {
+          const start = performance.now();
+          await expect(other.publish([message('submit')])).rejects.toThrow(RedisError);
+          await expect(other.depth()).rejects.toThrow(RedisError);
+          expect(performance.now() - start).toBeLessThan(2 * 6_000);
+          const closing = performance.now();
+          await other.close();
+          expect(performance.now() - closing).toBeLessThan(6_000);
+        } finally {
+          for (const node of place.nodes) await node.resume();
+          await place.settled();
+        }
+      });
+
+      test('the message of a process that was killed comes again within the limit that the queue states', async () => {
+        const lost = message('submit');
+        await queue.publish([lost]);
+        const child = holdInAnotherProcess(place.urls[0]!);
+        await once(child.stdout, 'data');
+        const handled = await record(queue, 'submit');
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+        const start = performance.now();
+        await until(() => handled.length === 1);
+        expect(handled).toEqual([lost]);
+        expect(performance.now() - start).toBeLessThan(queue.limits.redeliveryMs);
+      });
+
+      test('a job that names no row is dropped and reported, and does not hold up the others', async () => {
+        const errors: string[] = [];
+        const other = await open((error) => void errors.push(error.message));
+        await place.client.lpush(`${base('look')}:wait`, 'nobody');
+        const handled = await record(other, 'look');
+        const next = message('look');
+        await other.publish([next]);
+        await until(async () => handled.length === 1 && (await other.depth()).look === 0);
+        expect(errors).toEqual(['A message in {test:look}:messages names no row and is dropped.']);
+        await other.close();
+      });
+    });
   });
+}
+
+/** Another process that takes a message and never finishes. */
+function holdInAnotherProcess(url: string) {
+  const script = `
+    import { openQueue } from ${JSON.stringify(new URL('open.ts', import.meta.url).href)};
+    import { Secret } from ${JSON.stringify(new URL('../kernel/secret.ts', import.meta.url).href)};
+    const urls = [new Secret(${JSON.stringify(url)})];
+    const queue = await openQueue({ driver: 'redis', urls, prefix: '${prefix}', leaseSeconds: ${leaseSeconds} });
+    const never = () => new Promise(() => console.log('held'));
+    await queue.consume('submit', never, { concurrency: 1, settled: async () => {} });`;
+  return spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+function message(kind: MessageKind): Message {
+  return { kind, id: randomUUID() };
+}
+
+async function record(
+  queue: Queue,
+  kind: MessageKind,
+  concurrency = 1,
+  handle = async () => {},
+): Promise<readonly Message[]> {
+  const handled: Message[] = [];
+  await queue.consume(
+    kind,
+    async (delivered) => {
+      await handle();
+      handled.push(delivered);
+      return done;
+    },
+    { concurrency, settled: async () => {} },
+  );
+  return handled;
+}
+
+/** As the sweeper does: publishing that failed is done again. */
+async function eventuallyPublished(queue: Queue, next: Message): Promise<void> {
+  await until(() => queue.publish([next]).then(() => true));
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      if (!(await condition())) throw new Error('The condition was not reached in time.');
+    },
+    { timeout: 50_000, interval: 5 },
+  );
+}
+
+async function keysOf(url: string): Promise<string[]> {
+  const client = new Redis(url);
+  try {
+    return await client.keys('*');
+  } finally {
+    client.disconnect();
+  }
 }
 
 const base = (kind: MessageKind): string => `{${prefix}:${kind}}:messages`;

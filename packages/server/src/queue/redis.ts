@@ -59,12 +59,7 @@ export async function openRedisQueue(options: RedisQueueOptions & QueueReporting
   function wakeEveryone(kind: MessageKind): void {
     connection.client.publish(wakeChannel, kind).catch(() => wake(kind));
   }
-  try {
-    await connection.subscribe(wakeChannel, { onMessage: wake, onSubscribedAgain: () => wake('') });
-  } catch (error) {
-    connection.close();
-    throw error;
-  }
+  await connection.subscribe(wakeChannel, { onMessage: wake, onSubscribed: () => wake('') });
 
   async function add(kind: MessageKind, id: string): Promise<void> {
     // An id of its own for each publish: BullMQ drops a job whose id it knows.

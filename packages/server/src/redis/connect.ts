@@ -9,7 +9,7 @@ import { asError } from '../kernel/errors.ts';
 import { backoffMs } from '../kernel/retry.ts';
 import type { RedisConfig } from './config.ts';
 import { messageOf, RedisError } from './error.ts';
-import { subscribeCluster, subscribeSingle, type RedisListener, type Subscriptions } from './subscriptions.ts';
+import { openSubscription, type NodeOptions, type RedisListener, type Subscription } from './subscription.ts';
 
 export interface RedisConnection {
   readonly client: Redis | Cluster;
@@ -20,7 +20,7 @@ export interface RedisConnection {
    * @throws RedisError
    */
   patiently<T>(action: () => Promise<T>): Promise<T>;
-  /** Listens to a channel until the connection is closed. Messages may be missed whenever the server was away. */
+  /** Listens to a channel until the connection is closed, from now on or as soon as that is possible. */
   subscribe(channel: string, listener: RedisListener): Promise<void>;
   /** Lets go at once; commands under way are rejected. */
   close(): void;
@@ -51,17 +51,23 @@ export async function openRedis(config: RedisConfig, { onError }: RedisReporting
   const address = `${first.host}:${first.port}`;
   if (nodes.length === 1) {
     const single = await ready(new Redis({ ...first, ...singleOptions }), address);
-    if (!(await isClustered(single))) return operate(single, subscribeSingle(single), onError);
+    if (!(await isClustered(single))) return operate(single, () => ({ ...first, ...common }), onError);
     single.disconnect();
   }
-  const cluster = await ready(
-    new Cluster(
-      nodes.map(({ host, port }) => ({ host, port })),
-      clusterOptions(first),
-    ),
-    address,
+  const client = new Cluster(
+    nodes.map(({ host, port }) => ({ host, port })),
+    clusterOptions(first),
   );
-  return operate(cluster, subscribeCluster(cluster), onError);
+  const cluster = await ready(client, address);
+  const anyNode = (): NodeOptions => {
+    const { host = first.host, port = first.port } = sample(cluster.nodes())?.options ?? sample(nodes) ?? first;
+    return { ...first, ...common, host, port, db: 0 };
+  };
+  return operate(cluster, anyNode, onError);
+}
+
+function sample<T>(items: readonly T[]): T | undefined {
+  return items[Math.floor(Math.random() * items.length)];
 }
 
 const wait = (tries: number): number => backoffMs(reconnecting, tries - 1, Math.random());
@@ -88,7 +94,10 @@ function clusterOptions({ username, password, tls }: ServerOptions): Constructor
   };
 }
 
-type ServerOptions = Required<Pick<RedisOptions, 'host' | 'port' | 'username' | 'password' | 'tls' | 'db'>>;
+interface ServerOptions extends Pick<RedisOptions, 'username' | 'password' | 'tls' | 'db'> {
+  readonly host: string;
+  readonly port: number;
+}
 
 function serverOptions(address: string): ServerOptions {
   const url = new URL(address);
@@ -132,25 +141,30 @@ async function isClustered(client: Redis): Promise<boolean> {
 
 function operate(
   client: Redis | Cluster,
-  subscriptions: Subscriptions,
+  chooseNode: () => NodeOptions,
   onError: RedisReporting['onError'],
 ): RedisConnection {
-  let lost = false;
+  const subscriptions: Subscription[] = [];
+  let isUsable = true;
+  function report(message: string): void {
+    if (isUsable) onError(new RedisError(message), 'talking to Redis');
+    isUsable = false;
+  }
   client.on('ready', () => {
-    lost = false;
+    isUsable = true;
   });
-  client.on('error', (error: Error) => {
-    if (lost) return;
-    lost = true;
-    onError(new RedisError(messageOf(error)), 'talking to Redis');
-  });
+  client.on('error', (error: Error) => report(messageOf(error)));
+  client.on('close', () => report('The connection was lost.'));
   return {
     client,
     isReady: () => client.status === 'ready',
     patiently,
-    subscribe: (channel, listener) => subscriptions.subscribe(channel, listener),
+    async subscribe(channel, listener) {
+      subscriptions.push(await openSubscription(chooseNode, channel, listener));
+    },
     close() {
-      subscriptions.close();
+      isUsable = false;
+      for (const subscription of subscriptions) subscription.close();
       client.disconnect();
     },
   };
