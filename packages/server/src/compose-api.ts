@@ -2,13 +2,10 @@ import { createApp } from './api/app.ts';
 import { createKeys } from './api/authentication.ts';
 import { createBudgets } from './budget/create-budgets.ts';
 import { publicModels } from './catalog/public-models.ts';
-import { openCdn } from './cdn/open.ts';
-import { createOwnLinks } from './cdn/own-links.ts';
 import type { Config } from './config.ts';
-import { ensureInstallationSecret } from './db/installation-secret.ts';
+import type { Links } from './compose-links.ts';
 import { systemClock } from './kernel/clock.ts';
 import type { ReleaseStack } from './kernel/release-stack.ts';
-import { choosePort, localUrl } from './listen-address.ts';
 import type { Health } from './monitoring/health.ts';
 import type { Logger } from './monitoring/log.ts';
 import { listGenerations, listPools } from './scheduling/accounts.ts';
@@ -21,18 +18,18 @@ interface ApiParts {
   readonly config: Config;
   readonly context: VideosContext;
   readonly blobs: BlobStore;
+  readonly links: Links;
+  readonly port: number;
+  /** Where clients reach it. */
+  readonly publicUrl: string;
   readonly health: Health;
   readonly log: Logger;
 }
 
-/** Starts the HTTP edge. @returns its address on this machine */
-export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<string> {
-  const { config, context, blobs, health, log } = parts;
+/** Starts the HTTP edge. */
+export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<void> {
+  const { config, context, blobs, links, port, publicUrl, health, log } = parts;
   const { kysely } = context.database;
-  const port = await choosePort(config.http.host, config.http.port);
-  const url = localUrl(config.http.host, port);
-  const publicUrl = config.http.publicUrl ?? url;
-  const ownLinks = createOwnLinks({ secret: await ensureInstallationSecret(kysely, 'links'), publicUrl });
   const budgets = createBudgets(kysely, config.provider);
   const { defaultModel, retiredModels } = config.videos;
   const generations = context.options.generations ?? (await listGenerations(kysely, config.provider));
@@ -41,8 +38,8 @@ export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<
     budgets,
     keys: createKeys(context.database),
     blobs,
-    cdn: await openCdn(config.cdn, { links: ownLinks, clock: systemClock, signGet: blobs.signGet }),
-    ownLinks,
+    cdn: links.cdn,
+    ownLinks: links.ownLinks,
     findVideoWorkspace: async (videoId) => {
       const find = kysely.selectFrom('videos').select('workspace_id').where('id', '=', videoId);
       return (await find.executeTakeFirst())?.workspace_id;
@@ -62,5 +59,4 @@ export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<
   });
   stack.push('api', () => app.close());
   await app.listen({ host: config.http.host, port });
-  return url;
 }

@@ -1,7 +1,6 @@
 /** The parts list: the only caller of every area's open and create. Whatever it opens is on the release stack. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { composeApi } from './compose-api.ts';
 import { composeContext } from './compose-context.ts';
 import { openPlatformDatabase } from './compose-database.ts';
 import { openSandbox, resolveAccount } from './compose-provider.ts';
@@ -17,6 +16,7 @@ import type { Secret } from './kernel/secret.ts';
 import { createCallbackUrls } from './kling/callback-url.ts';
 import { createKlingApi } from './kling/open.ts';
 import { choosePort, localUrl } from './listen-address.ts';
+import { createEpisodes } from './monitoring/episodes.ts';
 import { createHealth } from './monitoring/health.ts';
 import type { Logger } from './monitoring/log.ts';
 import { openQueue } from './queue/open.ts';
@@ -99,20 +99,29 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
     stack.push('callback receiver', () => receiver.close());
     await receiver.listen({ host, port: callbacksPort });
   }
+  const apiPort = runs('api') ? await choosePort(host, config.http.port) : 0;
+  const apiUrl = runs('api') ? localUrl(host, apiPort) : null;
+  const publicUrl = config.http.publicUrl ?? apiUrl;
   if (runs('worker') && account && blobs) {
+    const { composeLinkTo } = await import('./compose-links.ts');
     const { composeWorker } = await import('./compose-worker.ts');
-    const worker = await composeWorker({ config, context, kling, account, blobs, queue, log, webhookSecret });
+    const linkTo = await composeLinkTo(config, database, blobs, publicUrl, log);
+    const worker = await composeWorker({ config, context, kling, account, blobs, queue, log, webhookSecret, linkTo });
     lateWorker.wakePoller = () => {
       worker.wakePoller();
       return true;
     };
     stack.push('worker', () => worker.stop(config.shutdownGraceMs));
   }
-  const health = createHealth({
-    onFailure: (name, error) => log.warn({ error, check: name }, 'a readiness check failed'),
-  });
+  const unready = createEpisodes((error, check) => log.warn({ error, check }, 'a readiness check failed'));
+  const health = createHealth({ onFailure: (check, error) => unready(error, check) });
   health.addCheck('database', () => kysely.selectFrom('clock').select('one').execute());
-  const apiUrl = runs('api') && blobs ? await openApi({ config, context, blobs, health, log }, stack) : null;
+  if (runs('api') && blobs && publicUrl !== null) {
+    const { composeLinks } = await import('./compose-links.ts');
+    const { composeApi } = await import('./compose-api.ts');
+    const links = await composeLinks(config, database, blobs, publicUrl);
+    await composeApi({ config, context, blobs, links, port: apiPort, publicUrl, health, log }, stack);
+  }
   stack.push('readiness', () => health.setStopping());
   return {
     urls: { api: apiUrl, callbacks: callbacksUrl, sandbox: sandbox?.url ?? null },
@@ -127,7 +136,7 @@ async function openEngine(
   patience: StartPatience,
 ): Promise<Queue> {
   const { queue: engine } = config;
-  const onError = (error: Error, while_: string) => log.error({ error, while: while_ }, 'the queue failed');
+  const onError = createEpisodes((error, while_) => log.error({ error, while: while_ }, 'the queue failed'));
   return openPart(
     {
       name: nameQueue(engine),
@@ -150,11 +159,6 @@ async function openStorage({ storage }: Config, patience: StartPatience): Promis
     },
     patience,
   );
-}
-
-async function openApi(...parts: Parameters<typeof composeApi>): Promise<string> {
-  const { composeApi: start } = await import('./compose-api.ts');
-  return start(...parts);
 }
 
 /** The files by which programs on this machine find their key, and verify our webhooks; readable by their owner alone. */
