@@ -8,6 +8,7 @@ import { migrate, requireSchema } from './db/migrate.ts';
 import { refuseMoved } from './db/moved.ts';
 import { openPreparedDatabase } from './db/prepared.ts';
 import type { ReleaseStack } from './kernel/release-stack.ts';
+import { createEpisodes } from './monitoring/episodes.ts';
 import type { Logger } from './monitoring/log.ts';
 
 /**
@@ -20,7 +21,7 @@ export async function openPlatformDatabase(
   stack: ReleaseStack,
   patience: StartPatience,
 ): Promise<Database> {
-  const onError = (error: Error, while_: string) => log.error({ error, while: while_ }, 'the database failed');
+  const onError = createEpisodes((error, while_) => log.error({ error, while: while_ }, 'the database failed'));
   const { database: options } = config;
   if (options.driver === 'postgres') {
     const database = await openServer({ ...options, onError }, patience);

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError, NotFoundError } from '../kernel/errors.ts';
 import { createId } from '../kernel/ids.ts';
+import { partAway } from './part-away.ts';
 import { createProblem, problemMediaType } from './problem.ts';
 import type { RouteTable } from './route-table.ts';
 
@@ -46,6 +47,8 @@ export function setNotFoundHandler(app: FastifyInstance, routes: RouteTable): vo
 /** Turns what Fastify itself refuses into our codes; leaves everything else as it is. */
 function asAppError(error: unknown, request: FastifyRequest): unknown {
   if (error instanceof AppError) return error;
+  const away = partAway(error, request);
+  if (away) return away;
   const { code, statusCode } = error as Partial<FastifyError>; // only read, and checked below
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE': {

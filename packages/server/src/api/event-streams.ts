@@ -1,3 +1,4 @@
+import { isConnectionFailure } from '../db/connection-failure.ts';
 import { pause } from '../kernel/clock.ts';
 import { isFinal } from '../videos/video.ts';
 import type { VideoEvent, VideoRecord, Videos } from '../videos/videos.ts';
@@ -31,18 +32,25 @@ export async function* streamVideo(
   const { id, workspaceId } = target;
   const beat = createBeat();
   let seq = target.afterSeq;
-  for (let first = true; !signal.aborted; first = false) {
+  let mustRead = true;
+  while (!signal.aborted) {
     const more = nextLook(videos, signal); // before reading, so that nothing falls in between
-    const events = await videos.listEvents(id, workspaceId, seq);
+    const events = await unlessAway(videos.listEvents(id, workspaceId, seq));
+    if (events === undefined) {
+      await more;
+      if (beat.isDue()) yield 'heartbeat';
+      continue;
+    }
     for (const event of events) {
       yield { id: String(event.seq), event: event.type, data: answerEvent(event) };
       seq = event.seq;
     }
     // Whatever settles a video comes with an event, so the video is read only after one.
-    if (first || events.length > 0) {
+    if (mustRead || events.length > 0) {
       beat.reset();
-      const video = await videos.get(id, workspaceId);
-      if (seq < video.eventSeq) continue;
+      const video = await unlessAway(videos.get(id, workspaceId));
+      mustRead = video === undefined;
+      if (video === undefined || seq < video.eventSeq) continue;
       if (isSettled(video)) {
         yield { event: 'end', data: { status: video.state } };
         return;
@@ -51,6 +59,14 @@ export async function* streamVideo(
     await more;
     if (beat.isDue()) yield 'heartbeat';
   }
+}
+
+/** A stream outlives an outage of the database: it rests, and goes on where it was. Undefined while the database is away. */
+async function unlessAway<T>(reading: Promise<T>): Promise<T | undefined> {
+  return reading.catch((error: unknown) => {
+    if (isConnectionFailure(error)) return undefined;
+    throw error;
+  });
 }
 
 /** Resolves when a look may be worth it, and not before the rest between two looks is over. */
@@ -69,7 +85,12 @@ export async function* streamWorkspace(
   let cursor = from;
   while (!signal.aborted) {
     const more = nextLook(videos, signal);
-    const page = await videos.listWorkspaceEvents(workspaceId, cursor);
+    const page = await unlessAway(videos.listWorkspaceEvents(workspaceId, cursor));
+    if (page === undefined) {
+      await more;
+      if (beat.isDue()) yield 'heartbeat';
+      continue;
+    }
     // The place to resume from is told at once, so that a reader who breaks off before the first event misses none.
     if (cursor === null) yield { id: page.cursor, event: 'ready', data: {} };
     for (const event of page.events) yield { id: event.cursor, event: event.type, data: answerEvent(event) };

@@ -123,6 +123,18 @@ export const errorCatalogue = {
     true,
     'Try again after the time in Retry-After.',
   ),
+  database_unavailable: row(
+    'unavailable',
+    'The database cannot be reached right now',
+    true,
+    'Try again after the time in Retry-After. Repeat a create with its Idempotency-Key: it then makes one video, whatever became of the first try.',
+  ),
+  storage_unavailable: row(
+    'unavailable',
+    'The storage of files cannot be reached right now',
+    true,
+    'Try again after the time in Retry-After. Everything but the files themselves goes on meanwhile.',
+  ),
   internal: row(
     'internal',
     'Something went wrong on our side',

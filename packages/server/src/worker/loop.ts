@@ -13,9 +13,14 @@ const errorBackoff = { baseMs: 250, capMs: 10_000 };
 
 /**
  * @param run does one round and says in how many ms the next is due
- * @param onError told about every failed round; the next one waits longer each time
+ * @param onError told about the first failed round of an episode; each next one waits longer
+ * @param onMended told when a round works again
  */
-export function startLoop(run: (signal: AbortSignal) => Promise<number>, onError: (error: Error) => void): Loop {
+export function startLoop(
+  run: (signal: AbortSignal) => Promise<number>,
+  onError: (error: Error) => void,
+  onMended: (failedRounds: number) => void = () => {},
+): Loop {
   const stopping = new AbortController();
   let wake = new AbortController();
   let woken = false;
@@ -26,10 +31,11 @@ export function startLoop(run: (signal: AbortSignal) => Promise<number>, onError
       let waitMs: number;
       try {
         waitMs = await run(stopping.signal);
+        if (failures > 0) onMended(failures);
         failures = 0;
       } catch (error) {
         if (stopping.signal.aborted) return;
-        onError(asError(error));
+        if (failures === 0) onError(asError(error));
         waitMs = backoffMs(errorBackoff, failures++, Math.random());
       }
       if (woken) continue;

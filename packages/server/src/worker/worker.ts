@@ -1,5 +1,6 @@
 /** The worker role: handlers for every kind of message, the poller, and the timers that keep everything moving. */
 import { sql } from 'kysely';
+import { isConnectionFailure } from '../db/connection-failure.ts';
 import type { KlingApi } from '../kling/kling-api.ts';
 import type { Consumer, Handler, HandlerResult, Message, MessageKind, Queue } from '../queue/queue.ts';
 import { growPools } from '../scheduling/limits.ts';
@@ -47,33 +48,38 @@ const deliveryIntervalMs = 500;
 
 export async function startWorker(context: VideosContext, deps: WorkerDeps, options: WorkerOptions): Promise<Worker> {
   const { kysely } = context.database;
-  const failed = (what: string) => (error: Error) => context.log('error', `${what} failed`, { error });
-  const poller = startLoop(async (signal) => {
+  const loop = (what: string, round: (signal: AbortSignal) => Promise<number>): Loop =>
+    startLoop(
+      round,
+      (error) => context.log('error', `${what} failed`, { error }),
+      (rounds) => context.log('info', `${what} works again`, { failedRounds: rounds }),
+    );
+  const poller = loop('Polling', async (signal) => {
     const accounts = await listDueAccounts(context);
     await Promise.all(accounts.map((accountId) => lookAtAccount(context, deps.kling, accountId, signal)));
     return clamp(await nextLookInMs(context), options.pollIntervalMs);
-  }, failed('Polling'));
-  const sweeper = startLoop(async () => {
+  });
+  const sweeper = loop('Sweeping', async () => {
     await republishDue(kysely, deps.queue, options.republishAfterMs);
     await expireQueued(context);
     return clamp(await nextDueInMs(kysely), options.sweepIntervalMs);
-  }, failed('Sweeping'));
-  const deliveryTimer = startLoop(async () => {
+  });
+  const deliveryTimer = loop('Publishing deliveries', async () => {
     await publishNewDeliveries(kysely, deps.queue);
     return deliveryIntervalMs;
-  }, failed('Publishing deliveries'));
-  const dispatchTimer = startLoop(async () => {
+  });
+  const dispatchTimer = loop('The dispatch timer', async () => {
     context.requestDispatch(await listWaitingFamilies(kysely));
     return options.dispatchIntervalMs;
-  }, failed('The dispatch timer'));
-  const housekeeper = startLoop(async () => {
+  });
+  const housekeeper = loop('Housekeeping', async () => {
     await keepHouse(context);
     return housekeepingMs;
-  }, failed('Housekeeping'));
-  const auditor = startLoop(async (signal) => {
+  });
+  const auditor = loop('The audit', async (signal) => {
     for (const accountId of deps.accountIds) await auditAccount(context, deps.kling, accountId, signal);
     return auditIntervalMs;
-  }, failed('The audit'));
+  });
   const loops: Loop[] = [auditor, poller, sweeper, deliveryTimer, dispatchTimer, housekeeper];
   const consumers = await consumeAll(context, deps, options, poller);
   return {
@@ -104,6 +110,8 @@ async function consumeAll(
     outcome: HandlerResult | { readonly result: 'crash'; readonly error: Error },
   ): Promise<void> => {
     const fields = { kind: message.kind, id: message.id };
+    // Nobody's fault but the connection's: the message comes again, and no crash is counted against it.
+    if (outcome.result === 'crash' && isConnectionFailure(outcome.error)) throw outcome.error;
     if (outcome.result === 'crash') {
       context.log('error', 'A handler crashed', { ...fields, error: outcome.error });
       await recordCrash(context, message, outcome.error);
