@@ -9,6 +9,9 @@ export interface RedisServer {
   readonly port: number;
   /** FLUSHALL: every key is gone; connections stay. */
   flush(): Promise<void>;
+  /** It accepts connections and commands, and answers none until `thaw`. */
+  freeze(): void;
+  thaw(): void;
   /** Ends the process at once, as a power cut would; its place stays reserved for `resume`. */
   halt(): Promise<void>;
   /** Starts it again where it was, with nothing in it. */
@@ -111,6 +114,8 @@ async function startNode({ folder, port, busPort, password }: NodeOptions): Prom
     url,
     port,
     flush: async () => void (await ask(url, (redis) => redis.flushall())),
+    freeze: () => void program.child.kill('SIGSTOP'),
+    thaw: () => void program.child.kill('SIGCONT'),
     halt: () => program.stop('SIGKILL'),
     async resume() {
       program = await start();

@@ -120,10 +120,12 @@ for (const { name, start } of places) {
       });
 
       test('consumers go on with new messages after everything was flushed under them', async () => {
+        const errors: string[] = [];
+        const other = await open((error) => void errors.push(error.message));
         const release = Promise.withResolvers<void>();
         const before = Array.from({ length: 10 }, () => message('archive'));
         let begun = 0;
-        const handled = await record(queue, 'archive', 2, async () => {
+        const handled = await record(other, 'archive', 2, async () => {
           begun++;
           await release.promise;
         });
@@ -137,6 +139,8 @@ for (const { name, start } of places) {
         await until(() => handled.length === 12);
         expect(new Set(handled.slice(2).map(({ id }) => id))).toEqual(new Set(after.map(({ id }) => id)));
         await until(async () => (await queue.depth()).archive === 0);
+        expect(errors).toEqual([]);
+        await other.close();
       });
 
       test('consumers and publishers go on when a server that ended is back, empty', async () => {
@@ -175,6 +179,23 @@ for (const { name, start } of places) {
           for (const node of place.nodes) await node.resume();
           await place.settled();
         }
+      });
+
+      test('publishing to a server that stopped answering is refused within 6 s, and consumers go on when it answers', async () => {
+        const handled = await record(queue, 'submit');
+        const owner = await ownerOf(place, `${base('submit')}:wait`);
+        owner.freeze();
+        try {
+          const start = performance.now();
+          await expect(queue.publish([message('submit')])).rejects.toThrow(RedisError);
+          expect(performance.now() - start).toBeLessThan(6_000);
+        } finally {
+          owner.thaw();
+        }
+        await place.settled();
+        const after = message('submit');
+        await eventuallyPublished(queue, after);
+        await until(() => handled.some(({ id }) => id === after.id));
       });
 
       test('the message of a process that was killed comes again within the limit that the queue states', async () => {
@@ -253,6 +274,20 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
     },
     { timeout: 50_000, interval: 5 },
   );
+}
+
+/** The node that keeps a key. */
+async function ownerOf({ nodes }: Place, key: string): Promise<RedisServer> {
+  for (const node of nodes) {
+    const client = new Redis(node.url);
+    const kept = await client.exists(key).then(
+      () => true,
+      () => false, // MOVED
+    );
+    client.disconnect();
+    if (kept) return node;
+  }
+  throw new Error(`no node keeps ${key}`);
 }
 
 async function keysOf(url: string): Promise<string[]> {

@@ -40,6 +40,9 @@ const reconnecting = { baseMs: 50, capMs: 2_000 };
 /** Answers that say: not now, but soon. */
 const passing = /^(LOADING|CLUSTERDOWN|READONLY|MASTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|UNBLOCKED)\b/;
 
+/** Answers that only a person can change. */
+const refusal = /^(WRONGPASS|NOAUTH|NOPERM)\b/;
+
 /**
  * Connects to a server, or to the cluster that it or the given nodes belong to.
  * @throws RedisError when that is not possible within 5 s
@@ -116,11 +119,12 @@ function serverOptions(address: string): ServerOptions {
 async function ready<Client extends Redis | Cluster>(client: Client, address: string): Promise<Client> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let last = `no answer within ${openMs / 1_000} s`;
-  const fails = (error: Error): void => {
+  const give = (): void => reject(new RedisError(`Redis at ${address} cannot be used: ${last}`));
+  const timer = setTimeout(give, openMs);
+  client.on('error', (error: Error) => {
     last = messageOf(error);
-  };
-  const timer = setTimeout(() => reject(new RedisError(`Redis at ${address} cannot be used: ${last}`)), openMs);
-  client.on('error', fails);
+    if (refusal.test(last)) give();
+  });
   client.once('ready', resolve);
   try {
     await promise;

@@ -13,7 +13,8 @@ export function messageOf(thrown: unknown): string {
   if (lastNodeError instanceof Error) return messageOf(lastNodeError);
   // A server that does not know a command repeats what came with it.
   const message = error.message.replace(/,? with args beginning with:.*$/s, '');
-  return message === '' ? (code ?? error.name) : message;
+  const parts = [message, typeof code === 'string' && !message.includes(code) ? code : ''];
+  return parts.filter((part) => part !== '').join(': ') || error.name;
 }
 
 /** @throws RedisError for whatever the promise is rejected with */
