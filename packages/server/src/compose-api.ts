@@ -13,6 +13,7 @@ import type { BlobStore } from './storage/blob-store.ts';
 import { version } from './version.ts';
 import type { VideosContext } from './videos/context.ts';
 import { createVideos } from './videos/create-videos.ts';
+import { createWebhooks } from './videos/create-webhooks.ts';
 
 interface ApiParts {
   readonly config: Config;
@@ -35,6 +36,7 @@ export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<
   const generations = context.options.generations ?? (await listGenerations(kysely, config.provider));
   const app = createApp({
     videos: createVideos(context, { budgets, blobs }),
+    webhooks: createWebhooks(context, { allowLoopback: config.role === 'serve' }),
     budgets,
     keys: createKeys(context.database),
     blobs,

@@ -9,11 +9,13 @@ import type { Logger } from '../monitoring/log.ts';
 import type { PoolRecord } from '../scheduling/pools.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { Videos } from '../videos/videos.ts';
+import type { Webhooks } from '../videos/webhooks.ts';
 import type { Keys } from './authentication.ts';
 
 /** Everything the HTTP edge calls. It opens nothing itself and owns nothing but its streams. */
 export interface ApiDeps {
   readonly videos: Videos;
+  readonly webhooks: Webhooks;
   readonly budgets: Budgets;
   readonly keys: Keys;
   readonly blobs: BlobStore;

@@ -18,6 +18,8 @@ import { addEventRoutes } from './routes/event-routes.ts';
 import { addHealthRoutes } from './routes/health-routes.ts';
 import type { RouteContext, ZodApp } from './routes/route-context.ts';
 import { addVideoRoutes } from './routes/video-routes.ts';
+import { addDeliveryRoutes } from './routes/webhook-delivery-routes.ts';
+import { addWebhookRoutes } from './routes/webhook-routes.ts';
 import { createStreams } from './server-sent-events.ts';
 
 /** Made once per process; the caller listens and closes. Closing ends every event
@@ -63,6 +65,8 @@ export function createApp(deps: ApiDeps): FastifyInstance {
     addVideoRoutes(closed, context);
     addEventRoutes(closed, context);
     addAccountRoutes(closed, context);
+    addWebhookRoutes(closed, context);
+    addDeliveryRoutes(closed, context);
   });
   void app.register(async (open: ZodApp) => {
     addContentRoutes(open, context);

@@ -37,13 +37,24 @@ export function strictQuery<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObj
   return z.strictObject(shape, {
     error: (issue) => {
       if (issue.code !== 'unrecognized_keys') return undefined;
-      return issue.keys.map((name) => unknownParameter(name, known)).join('\n');
+      return issue.keys.map((name) => unknownName('query parameter', name, known)).join('\n');
     },
   });
 }
 
-function unknownParameter(name: string, known: readonly string[]): string {
+/** A strict body: an unknown field is refused by name, with the nearest known one. */
+export function strictBody<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+  const known = Object.keys(shape);
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== 'unrecognized_keys') return `The body must be a JSON object with ${known.join(', ')}.`;
+      return issue.keys.map((name) => unknownName('field', name, known)).join('\n');
+    },
+  });
+}
+
+function unknownName(what: string, name: string, known: readonly string[]): string {
   const [nearest] = nearestNames(name, known);
   const hint = nearest === undefined ? `Known: ${known.join(', ') || 'none'}.` : `Did you mean "${nearest}"?`;
-  return `There is no query parameter ${JSON.stringify(name)} here. ${hint}`;
+  return `There is no ${what} ${JSON.stringify(name)} here. ${hint}`;
 }

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { AppError, InputError, NotFoundError } from '../kernel/errors.ts';
+import { idPrefixes } from '../kernel/ids.ts';
 import { problemMediaType } from './problem.ts';
 import { problemSchema } from './schemas/common-schemas.ts';
 
@@ -15,6 +16,18 @@ export function videoIdOf(request: FastifyRequest): string {
   if (!videoIdPattern.test(id)) throw new NotFoundError('video', id.slice(0, 100));
   request.videoId = id;
   return id;
+}
+
+/** The id of a webhook endpoint in a path. */
+export const webhookIdOf = (request: FastifyRequest): string => idOf(request, 'webhook');
+/** The id of a delivery in a path. */
+export const deliveryIdOf = (request: FastifyRequest): string => idOf(request, 'delivery');
+
+/** What cannot be an id is not looked up, and answered like an unknown one. */
+function idOf(request: FastifyRequest, kind: 'webhook' | 'delivery'): string {
+  const { id } = request.params as z.infer<typeof idParams>; // every route that calls this has these params
+  if (new RegExp(`^${idPrefixes[kind]}_[0-9a-z]{26}$`).test(id)) return id;
+  throw new NotFoundError(kind, id.slice(0, 100));
 }
 
 /** Responses for the OpenAPI document, beside the successful one. */

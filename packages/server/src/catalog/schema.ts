@@ -137,18 +137,20 @@ const cfgScaleRule = '`cfg_scale` must be a number from 0 to 1.';
 const priorityRule = '`priority` must be a whole number from -10 to 10.';
 const startBeforeRule = '`start_before` must be a time with date and zone (RFC 3339) such as "2030-01-31T18:00:00Z".';
 const shotsRule = `\`shots\` must be a list of 1 to ${shotsMax} shots.`;
-const webhookRule = '`webhook_url` must be an https:// URL (http:// only for localhost)';
-
-const webhookUrl = z.string({ error: `${webhookRule}.` }).superRefine(
-  checking((value) => {
-    if (!URL.canParse(value)) return `${webhookRule}; this is no URL.`;
-    const { protocol, hostname, username, password } = new URL(value);
-    if (protocol !== 'https:' && !(protocol === 'http:' && isLoopbackHost(hostname))) return `${webhookRule}.`;
-    if (username || password)
-      return '`webhook_url` must not carry a user name or password: deliveries are signed instead.';
-    return value.length > urlCharactersMax ? `\`webhook_url\` may have ${urlCharactersMax} characters.` : undefined;
-  }),
-);
+/** An address for webhooks, in the words of the field that holds it; where it leads is judged when it is used. */
+export function webhookAddress(field: string) {
+  const rule = `\`${field}\` must be an https:// URL (http:// only for localhost)`;
+  return z.string({ error: `${rule}.` }).superRefine(
+    checking((value) => {
+      if (!URL.canParse(value)) return `${rule}; this is no URL.`;
+      const { protocol, hostname, username, password } = new URL(value);
+      if (protocol !== 'https:' && !(protocol === 'http:' && isLoopbackHost(hostname))) return `${rule}.`;
+      if (username || password)
+        return `\`${field}\` must not carry a user name or password: deliveries are signed instead.`;
+      return value.length > urlCharactersMax ? `\`${field}\` may have ${urlCharactersMax} characters.` : undefined;
+    }),
+  );
+}
 
 /**
  * The body of `POST /api/videos`: shape and ranges that hold for every model. A field that is null counts as left out.
@@ -229,7 +231,7 @@ export const createVideoBody = z
       .max(10, priorityRule)
       .nullish()
       .meta({ description: 'Higher starts earlier among your own videos.', default: 0 }),
-    webhook_url: webhookUrl
+    webhook_url: webhookAddress('webhook_url')
       .nullish()
       .meta({ description: 'Called by Dailies once, when the video has ended.', format: 'uri' }),
     start_before: z.iso

@@ -111,6 +111,18 @@ export const errorCatalogue = {
     false,
     'Ask for a range inside the `Content-Range` length that the answer names.',
   ),
+  too_many_webhooks: row(
+    'conflict',
+    'The workspace has as many webhook endpoints as it may have',
+    false,
+    'Remove one that is not needed; the detail names the limit.',
+  ),
+  delivery_conflict: row(
+    'conflict',
+    'The delivery cannot be sent now',
+    false,
+    'Wait until a pending delivery has ended; enable a disabled webhook with `PATCH /api/webhooks/{id}` first.',
+  ),
   over_budget: row(
     'budget',
     'The budget does not allow this video',

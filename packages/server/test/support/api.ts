@@ -12,6 +12,7 @@ import { createId } from '../../src/kernel/ids.ts';
 import { Secret } from '../../src/kernel/secret.ts';
 import { createHealth } from '../../src/monitoring/health.ts';
 import { createLogger } from '../../src/monitoring/log.ts';
+import { createWebhooks } from '../../src/videos/create-webhooks.ts';
 import { dispatchFamily } from '../../src/videos/dispatch.ts';
 import { moveVideo } from '../../src/videos/move.ts';
 import { openCore, testWorkspace } from './core.ts';
@@ -31,6 +32,7 @@ export async function openApi(settings: Parameters<typeof openCore>[1] = {}) {
   const lines: string[] = [];
   const app = createApp({
     videos: core.videos,
+    webhooks: createWebhooks(core.context, { allowLoopback: true }),
     budgets: core.budgets,
     keys,
     blobs: core.blobs,

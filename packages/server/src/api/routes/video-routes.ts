@@ -5,15 +5,13 @@ import { videoStates } from '../../videos/video.ts';
 import { workspaceOf } from '../authenticate.ts';
 import { strictQuery } from '../mistakes.ts';
 import { answerReceipt } from '../receipt-answer.ts';
+import { once, pageOf, pageQuery } from '../page-query.ts';
 import { idParams, problems, refuseBody, videoIdOf } from '../route-parts.ts';
 import { receiptSchema } from '../schemas/money-schemas.ts';
 import { videoPageSchema, videoSchema } from '../schemas/video-schema.ts';
 import { answerVideo } from '../video-answer.ts';
 import type { VideoState } from '../../db/tables.ts';
 import type { RouteContext, ZodApp } from './route-context.ts';
-
-const limitRule = '`limit` must be a whole number from 1 to 100.';
-const once = (name: string) => `\`${name}\` must be given once.`;
 
 /** Refuses what no stored text contains and no database takes. */
 function plainText(name: string, text: z.ZodString): z.ZodString {
@@ -34,16 +32,7 @@ const listQuery = strictQuery({
     .record(z.string(), plainText('metadata', z.string()))
     .optional()
     .meta({ description: 'Only videos with all of these pairs: `metadata[key]=value` or `metadata.key=value`.' }),
-  limit: z
-    .string(once('limit'))
-    .regex(/^(?:[1-9]\d?|100)$/, limitRule)
-    .optional()
-    .meta({ description: '1 to 100; 20 without it.' }),
-  cursor: z
-    .string(once('cursor'))
-    .max(500, '`cursor` must be the `next_cursor` of an earlier page.')
-    .optional()
-    .meta({ description: '`next_cursor` of the page before.' }),
+  ...pageQuery,
 });
 
 const one = { tags: ['videos'], params: idParams };
@@ -104,8 +93,7 @@ export function addVideoRoutes(app: ZodApp, { videos, links }: RouteContext): vo
       states: query.status === undefined ? null : parseStates([query.status].flat()),
       model: query.model ?? null,
       metadata: query.metadata ?? {},
-      limit: Number(query.limit ?? 20),
-      cursor: query.cursor ?? null,
+      ...pageOf(query),
     };
     const page = await videos.list(filter, workspaceOf(request));
     const data = await Promise.all(page.videos.map((video) => answerVideo(video, links)));
