@@ -51,7 +51,7 @@ export interface CdnDeps {
 export async function openCdn(config: CdnConfig, deps: CdnDeps): Promise<Cdn> {
   switch (config.driver) {
     case 'own':
-      return createOwnCdn(deps);
+      return createOwnCdn(config.links === 'storage' ? deps : { links: deps.links, clock: deps.clock });
     case 'cloudfront': {
       const { openCloudFront } = await import('./cloudfront.ts');
       return openCloudFront(config, deps);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../kernel/secret.ts';
-import { openCdn } from './open.ts';
+import { openCdn, type SignGet } from './open.ts';
 import { createOwnLinks } from './own-links.ts';
 
 const links = createOwnLinks({ secret: new Secret('one'), publicUrl: 'https://videos.example/dailies/' });
@@ -65,17 +65,30 @@ describe('a signed link', () => {
   });
 });
 
-describe('delivery by our own route', () => {
-  it('links to the content route for the time asked', async () => {
-    const clock = { wallMs: () => 1_000_000, monotonicMs: () => 0 };
-    const cdn = await openCdn({ driver: 'own', links: 'api' }, { links, clock, signGet: async () => undefined });
-    const file = {
-      videoId: 'vid_1',
-      fileId: 'fil_1',
-      fileKey: 'vid_1/1.mp4',
-      fileName: 'x.mp4',
-      expiresInSeconds: 1000,
-    };
+describe('delivery of our own', () => {
+  const clock = { wallMs: () => 1_000_000, monotonicMs: () => 0 };
+  const file = {
+    videoId: 'vid_1',
+    fileId: 'fil_1',
+    fileKey: 'vid_1/1.mp4',
+    fileName: 'x.mp4',
+    expiresInSeconds: 1000,
+  };
+  const signGet: SignGet = async (key, { expiresInSeconds, fileName }) =>
+    `https://bucket.example/${key}?for=${expiresInSeconds}&as=${fileName}`;
+
+  it('links to the content route for the time asked, also where the store has links', async () => {
+    const cdn = await openCdn({ driver: 'own', links: 'api' }, { links, clock, signGet });
+    expect(await cdn.linkTo(file)).toBe(signed);
+  });
+
+  it('links straight to the store for the time asked where that was chosen', async () => {
+    const cdn = await openCdn({ driver: 'own', links: 'storage' }, { links, clock, signGet });
+    expect(await cdn.linkTo(file)).toBe('https://bucket.example/vid_1/1.mp4?for=1000&as=x.mp4');
+  });
+
+  it('falls back to the content route where the store has no links', async () => {
+    const cdn = await openCdn({ driver: 'own', links: 'storage' }, { links, clock, signGet: async () => undefined });
     expect(await cdn.linkTo(file)).toBe(signed);
   });
 });
