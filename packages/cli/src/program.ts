@@ -3,8 +3,10 @@ import type { AddAction } from './commands/action.ts';
 import { addAccountCommands } from './commands/account.ts';
 import { addEstimate, addGenerate } from './commands/generate.ts';
 import { addSandbox } from './commands/sandbox.ts';
+import { addInstallationCommands } from './commands/installation.ts';
 import { addServerCommands } from './commands/server.ts';
 import { addVideoCommands } from './commands/videos.ts';
+import { addWebhookCommands } from './commands/webhooks.ts';
 import { findConnection, type ConnectionFlags } from './connection.ts';
 import { exitCodeHelp, exitCodes, type ExitCode } from './exit-codes.ts';
 import type { Io } from './io.ts';
@@ -79,7 +81,9 @@ export async function runCli(args: readonly string[], io: Io): Promise<ExitCode>
   addVideoCommands(program, action);
   addEstimate(program, action);
   addAccountCommands(program, action);
+  addWebhookCommands(program, action);
   addServerCommands(program, io, finish);
+  addInstallationCommands(program, io, finish);
   addSandbox(program, io, finish);
 
   try {

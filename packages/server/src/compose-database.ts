@@ -1,3 +1,4 @@
+import type { Kysely } from 'kysely';
 import type { Config } from './config.ts';
 import { lockDataDirectory } from './db/data-directory-lock.ts';
 import { nameDatabase } from './compose-parts.ts';
@@ -7,6 +8,7 @@ import { openDatabase, type Database, type DatabaseOptions, type PostgresOptions
 import { migrate, requireSchema } from './db/migrate.ts';
 import { refuseMoved } from './db/moved.ts';
 import { openPreparedDatabase } from './db/prepared.ts';
+import type { Tables } from './db/tables.ts';
 import type { ReleaseStack } from './kernel/release-stack.ts';
 import { createEpisodes } from './monitoring/episodes.ts';
 import type { Logger } from './monitoring/log.ts';
@@ -14,26 +16,27 @@ import type { Logger } from './monitoring/log.ts';
 /**
  * Opens the database of record, waiting for a server that does not answer. `serve` brings the schema up to date; single roles refuse an
  * older or a newer one by name.
+ * @param options.evenMoved opens a data folder whose database was moved away
  */
 export async function openPlatformDatabase(
   config: Config,
   log: Logger,
   stack: ReleaseStack,
   patience: StartPatience,
+  options: { readonly evenMoved?: boolean } = {},
 ): Promise<Database> {
   const onError = createEpisodes((error, while_) => log.error({ error, while: while_ }, 'the database failed'));
-  const { database: options } = config;
-  if (options.driver === 'postgres') {
-    const database = await openServer({ ...options, onError }, patience);
+  if (config.database.driver === 'postgres') {
+    const database = await openServer({ ...config.database, onError }, patience);
     stack.push('database', () => database.close());
-    if (config.role === 'serve') await migrateServer(options, patience);
+    if (config.role === 'serve') await migrateServer(config.database, patience);
     else await requireSchema(database);
     return database;
   }
-  const { directory } = options;
+  const { directory } = config.database;
   const lock = await lockDataDirectory(config.dataDirectory);
   stack.push('data folder lock', () => lock.release());
-  await refuseMoved(config.dataDirectory);
+  if (!options.evenMoved) await refuseMoved(config.dataDirectory);
   const database = await openPreparedDatabase(directory, { onError });
   stack.push('database', () => database.close());
   if (lock.unclean) await takeOver(database, log);
@@ -73,9 +76,20 @@ export async function migrateServer(options: PostgresOptions, patience: StartPat
  * After the death of the only server on this folder. Its leases are nobody's: they end now instead of in their time. And because the
  * embedded engine never calls fsync, a power loss may have taken a send mark with it, so every submit asks Kling first.
  */
-export async function takeOver(database: Database, log: Logger): Promise<void> {
+async function takeOver(database: Database, log: Logger): Promise<void> {
+  await freeWork(database.kysely);
+  const result = await database.kysely
+    .updateTable('attempts')
+    .set({ look_first: true })
+    .where('state', 'in', ['intended', 'sent', 'doubtful'])
+    .executeTakeFirst();
+  const attempts = Number(result.numUpdatedRows);
+  log.warn({ attempts }, 'the last server did not stop cleanly: what it had in hand is taken up again');
+}
+
+/** What nobody has in hand any more is free at once, and its messages are published again. */
+export async function freeWork(kysely: Kysely<Tables>): Promise<void> {
   const free = { lease_until: null, published_at: null, publishes: 0 };
-  const { kysely } = database;
   await kysely.updateTable('files').set(free).where('state', '=', 'pending').execute();
   await kysely.updateTable('deliveries').set(free).where('state', '=', 'pending').execute();
   await kysely
@@ -83,11 +97,5 @@ export async function takeOver(database: Database, log: Logger): Promise<void> {
     .set({ look_lease_until: null })
     .where('look_lease_until', 'is not', null)
     .execute();
-  const result = await kysely
-    .updateTable('attempts')
-    .set({ ...free, look_first: true })
-    .where('state', 'in', ['intended', 'sent', 'doubtful'])
-    .executeTakeFirst();
-  const attempts = Number(result.numUpdatedRows);
-  log.warn({ attempts }, 'the last server did not stop cleanly: what it had in hand is taken up again');
+  await kysely.updateTable('attempts').set(free).where('state', 'in', ['intended', 'sent', 'doubtful']).execute();
 }

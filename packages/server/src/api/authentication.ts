@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Database } from '../db/database.ts';
+import { databaseNow } from '../db/now.ts';
 import { createId } from '../kernel/ids.ts';
 
 /** Who calls: everything is seen through the workspace of the key. */
@@ -15,6 +16,14 @@ export interface Keys {
   find(key: string): Promise<Principal | undefined>;
   /** Makes a key. Its text is returned this once and kept nowhere. */
   create(workspaceId: string, name: string): Promise<{ readonly id: string; readonly key: string }>;
+}
+
+/** A key as its owner may see it: without its text. */
+export interface KeyRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: Date;
+  readonly revokedAt: Date | null;
 }
 
 /** How long a revoked key may go on working in a process that has just seen it. */
@@ -71,6 +80,49 @@ export async function ensureLocalKey(
   await chmod(file, 0o600);
   await insertKey(database, workspaceId, 'local', key);
   return key;
+}
+
+/** Whether a text can be an API key. */
+export function isKey(text: string): boolean {
+  return keyPattern.test(text);
+}
+
+/** Makes a key that was chosen elsewhere work; one that was revoked stays revoked. */
+export async function registerKey(
+  database: Pick<Database, 'kysely'>,
+  workspaceId: string,
+  name: string,
+  key: string,
+): Promise<void> {
+  if (!isKey(key)) throw new RangeError('An API key is dls_ and 43 letters, digits, hyphens and underscores.');
+  await insertKey(database, workspaceId, name, key);
+}
+
+export async function listKeys({ kysely }: Pick<Database, 'kysely'>, workspaceId: string): Promise<KeyRecord[]> {
+  const rows = await kysely
+    .selectFrom('api_keys')
+    .select(['id', 'name', 'created_at', 'revoked_at'])
+    .where('workspace_id', '=', workspaceId)
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute();
+  return rows.map((row) => ({ id: row.id, name: row.name, createdAt: row.created_at, revokedAt: row.revoked_at }));
+}
+
+/** Ends a key; processes that have just seen it refuse it within 10 s. @returns false when there is no living key of that id */
+export async function revokeKey(
+  { kysely }: Pick<Database, 'kysely'>,
+  workspaceId: string,
+  id: string,
+): Promise<boolean> {
+  const result = await kysely
+    .updateTable('api_keys')
+    .set({ revoked_at: databaseNow })
+    .where('id', '=', id)
+    .where('workspace_id', '=', workspaceId)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
 }
 
 async function insertKey(

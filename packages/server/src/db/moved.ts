@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 /** Lies in a data folder whose database was moved away. */
@@ -10,17 +10,29 @@ export async function markMoved(directory: string, to: string): Promise<void> {
   await writeFile(path.join(directory, markName), `${JSON.stringify({ to, note })}\n`);
 }
 
+/** The move did not happen. */
+export async function unmarkMoved(directory: string): Promise<void> {
+  await rm(path.join(directory, markName), { force: true });
+}
+
+/** Where the database of a data folder was moved to; null when it was not. */
+export async function movedTo(directory: string): Promise<string | null> {
+  const text = await readFile(path.join(directory, markName), 'utf8').catch(() => null);
+  if (text === null) return null;
+  const { to } = JSON.parse(text) as { to?: unknown }; // written above
+  return String(to);
+}
+
 /**
  * A server on the old copy would buy everything in flight a second time.
  * @throws Error naming the folder and the mark
  */
 export async function refuseMoved(directory: string): Promise<void> {
-  const mark = path.join(directory, markName);
-  const text = await readFile(mark, 'utf8').catch(() => null);
-  if (text === null) return;
-  const { to } = JSON.parse(text) as { to?: unknown }; // written above
+  const to = await movedTo(directory);
+  if (to === null) return;
   throw new Error(
-    `The database of ${path.resolve(directory)} was moved to ${String(to)}: start with DATABASE_URL. ` +
-      `Videos that were in flight go on there, so a server on both would pay for them twice; to use the old copy all the same, remove ${mark}.`,
+    `The database of ${path.resolve(directory)} was moved to ${to}: start with DATABASE_URL. Videos that were in flight go on there, ` +
+      'so a server on both would pay for them twice. ' +
+      `To use the old copy all the same, remove ${path.join(directory, markName)}.`,
   );
 }

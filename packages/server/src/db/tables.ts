@@ -32,6 +32,8 @@ export interface StoredVideoError {
 interface ClockTable {
   one: Generated<boolean>;
   offset_ms: BigInteger;
+  /** Added to transaction ids of this cluster where they order events. */
+  xid_offset: Generated<string>;
 }
 
 interface InstallationSecretsTable {

@@ -13,9 +13,12 @@ import type { Tables, VideoState } from '../db/tables.ts';
 import { pause } from '../kernel/clock.ts';
 import { InputError } from '../kernel/errors.ts';
 import { isTold, orderDeliveries, type Telling } from './deliveries.ts';
+import { isFinal, videoStates } from './video.ts';
 import type { VideoEvent } from './videos.ts';
 
 const pageSize = 100;
+
+const stateEventTypes = videoStates.map((state) => `video.${state}`);
 
 const eventColumns = ['workspace_id', 'video_id', 'seq', 'type', 'data', 'created_at'] as const;
 
@@ -58,16 +61,24 @@ export interface VideoChange {
   /** Public facts: no provider URL, no secret. */
   readonly data: Readonly<Record<string, unknown>>;
   readonly set?: UpdateObject<Tables, 'videos'>;
+  /** The state that it moves to. */
+  readonly to?: VideoState;
   /** Nothing is done unless the video is in one of these states and at this attempt. */
   readonly fence?: { readonly states: readonly VideoState[]; readonly attemptNumber: number };
 }
 
-/** Changes a video's row and writes what happened, in one statement. False, with nothing done, when the fence does not hold. */
+/** The state that a change ended, read from the event that began it. */
+interface LeftState {
+  readonly type: string | null;
+  readonly seconds: number | null;
+}
+
+/** Changes a video's row and writes what happened, in one statement. Undefined, with nothing done, when the fence does not hold. */
 async function changeVideo(
   trx: Transaction<Tables>,
   change: VideoChange,
   told: RawBuilder<object> | null,
-): Promise<boolean> {
+): Promise<LeftState | undefined> {
   const { fence } = change;
   const changing = trx
     .with('changed', (cte) => {
@@ -93,7 +104,26 @@ async function changeVideo(
         .returning('id'),
     );
   const telling = told === null ? changing : changing.with('told', () => told);
-  return (await telling.selectFrom('changed').select('changed.id').executeTakeFirst()) !== undefined;
+  // The event of this statement is not visible to it; what charges or stores a file in between is no state.
+  return telling
+    .selectFrom('changed')
+    .leftJoinLateral(
+      (query) =>
+        query
+          .selectFrom('events')
+          .select([
+            'events.type',
+            sql<number>`extract(epoch from dailies_now() - events.created_at)::float8`.as('seconds'),
+          ])
+          .whereRef('events.video_id', '=', 'changed.id')
+          .where('events.type', 'in', stateEventTypes)
+          .orderBy('events.seq', 'desc')
+          .limit(1)
+          .as('began'),
+      (join) => join.onTrue(),
+    )
+    .select(['began.type', 'began.seconds'])
+    .executeTakeFirst();
 }
 
 /**
@@ -101,7 +131,12 @@ async function changeVideo(
  * @returns false, with nothing done, when the fence does not hold
  */
 export async function tellEvent(context: Telling, trx: Transaction<Tables>, change: VideoChange): Promise<boolean> {
-  return changeVideo(trx, change, isTold(change.type) ? orderDeliveries(context, change.type) : null);
+  const left = await changeVideo(trx, change, isTold(change.type) ? orderDeliveries(context, change.type) : null);
+  if (!left) return false;
+  const { to } = change;
+  const from = left.type?.slice('video.'.length) ?? null;
+  if (to !== undefined) context.observer?.moved({ from, to, seconds: left.seconds ?? 0, isFinal: isFinal(to) });
+  return true;
 }
 
 /** Records something that happened to a video without moving it, for the event log alone. */
@@ -145,16 +180,14 @@ export async function listWorkspaceEvents(
     throw new InputError([{ pointer: 'header:Last-Event-ID', detail }]);
   }
   if (!place) {
-    const { rows } = await sql<{ xmin: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`.execute(
-      kysely,
-    );
-    // Nothing below xmin can appear any more, so the next event's transaction is at or above it.
-    return { events: [], cursor: `${BigInt(rows[0]?.xmin ?? '1') - 1n}-9223372036854775807` };
+    const { rows } = await sql<{ horizon: string }>`select dailies_event_horizon()::text as horizon`.execute(kysely);
+    // Nothing below it can appear any more, so the next event's transaction is at or above it.
+    return { events: [], cursor: `${BigInt(rows[0]?.horizon ?? '1') - 1n}-9223372036854775807` };
   }
   const rows = await eventsQuery(kysely)
     .where('workspace_id', '=', workspaceId)
     .where(sql<boolean>`(xid, id) > (${place[1] ?? '0'}::xid8, ${place[2] ?? '0'}::bigint)`)
-    .where(sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`)
+    .where(sql<boolean>`xid < (select dailies_event_horizon())`)
     .orderBy('xid')
     .orderBy('id')
     .execute();
