@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { createBatcher } from './batcher.ts';
 import { createConsumer, type LeasedSource } from './consumer.ts';
+import { drainDead } from './dead.ts';
 import type { QueueReporting, SqsQueueOptions } from './open.ts';
 import {
   messageKinds,
@@ -66,7 +67,10 @@ export async function openSqsQueue(options: SqsQueueOptions & QueueReporting): P
     async consume(kind, handler, consumeOptions) {
       const shares = sharesOf(consumeOptions.concurrency, handlersPerReceive);
       const parts = shares.map((concurrency) => start(kind, kind, handler, { ...consumeOptions, concurrency }));
-      if (onDead) parts.push(start(`${kind}${deadSuffix}`, kind, ...drainDead(onDead)));
+      if (onDead) {
+        const drain = drainDead(onDead);
+        parts.push(start(`${kind}${deadSuffix}`, kind, drain.handler, drain.options));
+      }
       const consumer: Consumer = {
         async stop(graceMs) {
           await Promise.all(parts.map((part) => part.stop(graceMs)));
@@ -92,18 +96,6 @@ export async function openSqsQueue(options: SqsQueueOptions & QueueReporting): P
 /** @returns parts of at most `most` that add up to `total` */
 function sharesOf(total: number, most: number): number[] {
   return Array.from({ length: Math.ceil(total / most) }, (_, index) => Math.min(most, total - index * most));
-}
-
-/** Dead letters are handled like messages, one by one; what `onDead` does not take comes again. */
-function drainDead(onDead: (message: Message) => Promise<void>): [Handler, ConsumeOptions] {
-  const handler: Handler = async (message) => {
-    await onDead(message);
-    return { result: 'done' };
-  };
-  const settled: ConsumeOptions['settled'] = async (_message, outcome) => {
-    if (outcome.result === 'crash') throw outcome.error;
-  };
-  return [handler, { concurrency: 1, settled }];
 }
 
 async function publish(client: SqsClient, queues: SqsQueues, messages: readonly Message[]): Promise<void> {
