@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runServer } from '@dailies/server';
+import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exitCodes } from '../src/exit-codes.ts';
 import { runCli } from '../src/program.ts';
@@ -211,4 +213,50 @@ test('help names every exit code', async () => {
   const { code, out } = await run(['--help']);
   expect(code).toBe(0);
   for (const value of Object.values(exitCodes)) expect(out).toMatch(new RegExp(`^ +${String(value)}  \\S`, 'm'));
+});
+
+test('a webhook is added, tested, told of videos, looked after and removed, and its secret verifies', async () => {
+  const bodies: { headers: Record<string, string>; body: string }[] = [];
+  let status = 204;
+  const http = createHttpServer((request, response) => {
+    const pieces: Buffer[] = [];
+    request.on('data', (piece: Buffer) => pieces.push(piece));
+    request.on('end', () => {
+      const headers = request.headers as Record<string, string>;
+      bodies.push({ headers, body: Buffer.concat(pieces).toString() });
+      response.writeHead(status).end();
+    });
+  });
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  try {
+    const url = `http://127.0.0.1:${String((http.address() as AddressInfo).port)}/hook`;
+    const added = await json(['webhooks', 'add', url, '--events', 'canceled']);
+    const { id, secret } = added as { id: string; secret: string };
+    expect(added['event_types']).toEqual(['video.canceled']);
+    expect((await run(['webhooks', 'list'])).out).toMatch(new RegExp(`${id} +ok +canceled +${url}`));
+    const tested = await run(['webhooks', 'test', id]);
+    expect(tested).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^dlv_\w+ delivered: answered 204\n$/) as string,
+    });
+    const first = bodies[0]!;
+    expect(new Webhook(secret).verify(first.body, first.headers)).toMatchObject({ type: 'webhook.test' });
+    status = 500;
+    expect(await run(['webhooks', 'test', id])).toMatchObject({ code: exitCodes.failed });
+    const { data } = (await json(['webhooks', 'deliveries', id])) as unknown as { data: { id: string }[] };
+    expect(data).toMatchObject([{ status: 'failed' }, { status: 'delivered' }]);
+    expect((await run(['webhooks', 'deliveries', '--status', 'failed'])).out).toContain('answered 500');
+    status = 204;
+    expect((await run(['webhooks', 'redeliver', data[0]!.id])).out).toContain('is being sent again');
+    const rotated = await json(['webhooks', 'rotate', id]);
+    expect(rotated['secret']).not.toBe(secret);
+    expect((await run(['webhooks', 'enable', id])).code).toBe(0);
+    expect((await run(['webhooks', 'remove', id])).out).toBe(`${id} removed\n`);
+    expect((await run(['webhooks', 'test', id])).code).toBe(exitCodes.notFound);
+    const wrong = await run(['webhooks', 'add', 'http://example.com', '--events', 'done', '--json']);
+    expect(wrong.code).toBe(exitCodes.usage);
+    expect(wrong.err).toMatch(/https:\/\/.*video\.completed/s);
+  } finally {
+    http.close();
+  }
 });

@@ -1,6 +1,7 @@
 import { createTransport } from './transport.ts';
 import type { Budget, Model, ModelList } from './types.ts';
 import { createVideosResource, type CallOptions, type VideosResource } from './videos.ts';
+import { createWebhooksResource, type WebhooksResource } from './webhooks.ts';
 
 export interface DailiesOptions {
   /** Address of the server, for example `http://127.0.0.1:8000`; a path prefix is kept. */
@@ -23,6 +24,7 @@ export interface DailiesOptions {
 
 export interface Dailies {
   readonly videos: VideosResource;
+  readonly webhooks: WebhooksResource;
   readonly models: { list(options?: CallOptions): Promise<readonly Model[]> };
   readonly budget: {
     get(options?: CallOptions): Promise<Budget>;
@@ -49,6 +51,7 @@ export function createDailies(options: DailiesOptions): Dailies {
   const transport = createTransport(settings);
   return {
     videos: createVideosResource(transport, settings),
+    webhooks: createWebhooksResource(transport),
     models: {
       list: async (call = {}) => {
         const answer = await transport.json<ModelList>({

@@ -6,4 +6,5 @@ export type * from './types.ts';
 export type { EventsOptions } from './video-events.ts';
 export type { VideoFilter, VideoList } from './video-list.ts';
 export type { CallOptions, CreateOptions, VideosResource } from './videos.ts';
+export type { DeliveryFilter, DeliveryList, WebhooksResource } from './webhooks.ts';
 export type { WaitOptions, WatchOptions } from './watch-video.ts';

@@ -13,7 +13,7 @@ export interface TransportOptions {
 }
 
 export interface ApiRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** From `path`. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>>;

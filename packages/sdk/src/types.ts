@@ -195,6 +195,87 @@ export interface VideoEvent {
   readonly created_at: string;
 }
 
+/** What can be sent to a webhook. */
+export type WebhookEventType = 'video.completed' | 'video.failed' | 'video.canceled' | 'video.file_stored';
+
+/** Where a workspace wants to hear of its videos. */
+export interface Webhook {
+  readonly id: string;
+  readonly url: string;
+  readonly description: string;
+  readonly event_types: readonly WebhookEventType[];
+  readonly created_at: string;
+  /** The first failed try since the last success. */
+  readonly failing_since: string | null;
+  /** Since when nothing is sent to it; null while it is enabled. */
+  readonly disabled_at: string | null;
+  readonly disabled_reason: string | null;
+}
+
+export interface WebhookWithSecret extends Webhook {
+  /** Verifies what is sent (Standard Webhooks). Shown only here: keep it. */
+  readonly secret: string;
+}
+
+export interface CreateWebhook {
+  /** https, and a public address. */
+  readonly url: string;
+  readonly description?: string;
+  /** Default: all. */
+  readonly event_types?: readonly WebhookEventType[];
+}
+
+/** What is left out stays as it is. */
+export interface UpdateWebhook {
+  readonly url?: string;
+  readonly description?: string;
+  readonly event_types?: readonly WebhookEventType[];
+  /** False enables it again and forgets its failures. */
+  readonly disabled?: boolean;
+}
+
+export interface WebhookList {
+  readonly data: readonly Webhook[];
+}
+
+export type DeliveryStatus = 'pending' | 'delivered' | 'failed';
+
+/** One event for one receiver. */
+export interface Delivery {
+  /** The `webhook-id` of every try. */
+  readonly id: string;
+  readonly channel: 'webhook' | 'redis';
+  /** `video.completed`, …, `webhook.test`. */
+  readonly type: string;
+  /** Null for a test. */
+  readonly video_id: string | null;
+  /** Null for the `webhook_url` of a video, and for Redis. */
+  readonly webhook_id: string | null;
+  /** Null for Redis. */
+  readonly url: string | null;
+  readonly status: DeliveryStatus;
+  readonly created_at: string;
+  /** Null once it has ended. */
+  readonly next_try_at: string | null;
+  readonly delivered_at: string | null;
+  /** Oldest first. */
+  readonly tries: readonly DeliveryTry[];
+}
+
+export interface DeliveryTry {
+  readonly started_at: string;
+  readonly duration_ms: number;
+  /** HTTP status; null without an answer. */
+  readonly status: number | null;
+  /** Null where it arrived. */
+  readonly error: string | null;
+}
+
+export interface DeliveryPage {
+  readonly data: readonly Delivery[];
+  readonly next_cursor: string | null;
+}
+
 export interface ModelList {
   readonly data: readonly Model[];
 }

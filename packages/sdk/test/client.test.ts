@@ -181,3 +181,20 @@ test('an address that is none, or carries a password, is refused at once', () =>
   expect(() => createDailies({ url: 'ftp://x' })).toThrow(/http/);
   expect(() => createDailies({ url: 'http://me:secret@x' })).toThrow(/no user name or password/);
 });
+
+test('a webhook whose answer was lost is not made twice, and the log of deliveries goes through all pages', async () => {
+  const { server: broken, dailies: unlucky } = await setUp([hangUp]);
+  await expect(unlucky.webhooks.create({ url: 'https://example.com' })).rejects.toBeInstanceOf(ConnectionError);
+  expect(broken.seen).toHaveLength(1);
+
+  const { server, dailies } = await setUp([
+    hangUp,
+    json(200, { data: [{ id: 'dlv_2' }], next_cursor: 'next' }),
+    json(200, { data: [{ id: 'dlv_1' }], next_cursor: null }),
+  ]);
+  const seen = await collect(dailies.webhooks.deliveries({ webhook: 'whk_1', status: 'failed', limit: 1 }));
+  expect(seen.map(({ id }) => id)).toEqual(['dlv_2', 'dlv_1']);
+  const first = '/api/webhooks/whk_1/deliveries?status=failed&limit=1';
+  expect(server.seen.map(({ url }) => url)).toEqual([first, first, `${first}&cursor=next`]);
+  expect(() => dailies.webhooks.deliveries({ webhook: 'whk_1', video: 'vid_1' })).toThrow(TypeError);
+});

@@ -19,6 +19,12 @@ const pairs = {
   Receipt: 'Receipt',
   Budget: 'Budget',
   Model: 'Model',
+  Webhook: 'Webhook',
+  CreateWebhook: 'CreateWebhook',
+  UpdateWebhook: 'UpdateWebhook',
+  Delivery: 'Delivery',
+  DeliveryTry: 'DeliveryTry',
+  DeliveryPage: 'DeliveryPage',
 };
 
 function fieldsOf(name: string): string[] {

@@ -1,5 +1,5 @@
 import type { Receipt, Video, VideoFilter, VideoStatus } from '@dailies/sdk';
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { table } from '../render/table.ts';
 import { videoLines } from '../render/video-lines.ts';
@@ -7,6 +7,7 @@ import { creditWords, span } from '../render/words.ts';
 import type { Session } from '../session.ts';
 import type { AddAction } from './action.ts';
 import { follow } from './follow.ts';
+import { toLimit } from './limit.ts';
 import { addPair } from './request-options.ts';
 
 interface ListOptions {
@@ -115,10 +116,4 @@ async function show(session: Session, [id]: readonly [string]): Promise<ExitCode
 function canceledWords(video: Video): string {
   if (video.charged_credits === 0) return `${video.id} canceled, nothing was charged`;
   return `${video.id} canceled; Kling has it already and cannot stop it: what Kling charges is charged`;
-}
-
-function toLimit(text: string): number {
-  const limit = Number(text);
-  if (!Number.isInteger(limit) || limit < 1 || limit > 100) throw new InvalidArgumentError('It must be 1 to 100.');
-  return limit;
 }
