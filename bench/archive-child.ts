@@ -87,7 +87,10 @@ let next = 0;
 let bytes = 0;
 await Promise.all(
   Array.from({ length: run.atOnce }, async () => {
-    while (next < run.films) bytes += await one(`${next++}.mp4`);
+    while (next < run.films) {
+      const copied = await one(`${next++}.mp4`); // before the sum is read, since others add to it meanwhile
+      bytes += copied;
+    }
   }),
 );
 const seconds = (performance.now() - begun) / 1_000;

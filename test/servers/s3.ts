@@ -204,6 +204,9 @@ rgw run sync thread = false
 rgw dns name = localhost
 rgw user quota bucket sync interval = 1
 rgw bucket quota ttl = 0
+rgw gc obj min wait = 1
+rgw gc processor period = 1
+rgw gc processor max time = 1
 `;
 }
 

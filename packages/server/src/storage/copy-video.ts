@@ -1,9 +1,11 @@
-import { PassThrough, pipeline, type Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { asError } from '../kernel/errors.ts';
 import type { BlobStore } from './blob-store.ts';
 import { DownloadError } from './download-error.ts';
 import type { RemoteFile } from './download.ts';
 import { planFaststart, type FaststartSegment } from './faststart.ts';
 import { Mp4Error } from './mp4-boxes.ts';
+import { onDemand } from './on-demand.ts';
 import { openSpool } from './spool.ts';
 
 export interface CopyVideoOptions {
@@ -79,22 +81,37 @@ async function storeVideo(source: Source, options: CopyVideoOptions): Promise<Co
   return { bytes: stored.bytes, sha256: stored.sha256, etag: stored.etag, seconds, width, height, hasAudio };
 }
 
+/** The segments one after the other. A failure reaches the reader; destroying the result ends what is being read. */
 function concatenate(segments: readonly FaststartSegment[], source: Source): Readable {
-  const content = new PassThrough();
+  const waiting = [...segments];
   let current: Readable | undefined;
-  async function* pieces(): AsyncGenerator<Uint8Array> {
-    for (const segment of segments) {
-      if (segment.kind === 'bytes') yield segment.data;
-      else {
-        current = await source.stream(segment.start, segment.end);
-        if (content.destroyed) current.destroy();
-        yield* current;
-      }
-    }
+  const content = new Readable({
+    highWaterMark: onDemand,
+    read() {
+      if (current) current.resume();
+      else begin().catch((error: unknown) => content.destroy(asError(error)));
+    },
+    destroy(error, done) {
+      current?.destroy();
+      done(error);
+    },
+  });
+  async function begin(): Promise<void> {
+    const segment = waiting.shift();
+    if (segment === undefined) return void content.push(null);
+    if (segment.kind === 'bytes') return void content.push(segment.data);
+    const opened = await source.stream(segment.start, segment.end);
+    if (content.destroyed) return void opened.destroy();
+    current = opened;
+    opened.once('error', (error) => content.destroy(error));
+    opened.once('end', () => {
+      current = undefined;
+      begin().catch((error: unknown) => content.destroy(asError(error)));
+    });
+    opened.on('data', (chunk: Uint8Array) => {
+      opened.pause();
+      content.push(chunk);
+    });
   }
-  // The generator may be waiting for a silent server; ending that wait is the only way to end the generator.
-  content.once('close', () => current?.destroy());
-  // A failure reaches the reader of the content, which is destroyed with it.
-  pipeline(pieces, content, () => undefined);
   return content;
 }

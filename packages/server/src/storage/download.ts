@@ -12,6 +12,7 @@ import type { ByteRange } from './blob-store.ts';
 import { DownloadError } from './download-error.ts';
 import { checkTarget, createDownloadLookup, type DownloadPolicy } from './download-policy.ts';
 import { meterBody } from './metered-body.ts';
+import { onDemand } from './on-demand.ts';
 
 export type { DownloadPolicy } from './download-policy.ts';
 
@@ -113,6 +114,7 @@ async function send(
     return await request(url, {
       dispatcher: options.dispatcher,
       signal: options.signal,
+      highWaterMark: onDemand,
       // Lengths and ranges count the bytes of the file, so it must come as it is.
       headers: { ...options.headers, 'accept-encoding': 'identity', 'user-agent': 'dailies' },
     });

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { PutOptions } from './blob-store.ts';
 import type { ExactContent } from './exact-content.ts';
 import { GcsStatusError } from './gcs-error.ts';
+import { onDemand } from './on-demand.ts';
 import { StorageError } from './storage-error.ts';
 
 const cancelTimeoutMs = 10_000;
@@ -47,7 +48,7 @@ export async function upload(
     }
     idle.refresh();
   }
-  const body = Readable.from(hashed(), { objectMode: false });
+  const body = Readable.from(hashed(), { objectMode: false, highWaterMark: onDemand });
   body.once('error', (error) => failed.abort(error));
   try {
     if (bytes === 0) for await (const _ of body); // only to see that it ends there

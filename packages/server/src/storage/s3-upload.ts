@@ -11,6 +11,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { PutOptions } from './blob-store.ts';
 import type { ExactContent } from './exact-content.ts';
+import { onDemand } from './on-demand.ts';
 import type { S3Config } from './open.ts';
 
 /** Larger files go up in parts of this size, or of what makes the most parts that S3 takes. */
@@ -123,7 +124,7 @@ async function streamed<Answer>(
     }
   }
   const failed = new AbortController();
-  const body = Readable.from(hashed(), { objectMode: false });
+  const body = Readable.from(hashed(), { objectMode: false, highWaterMark: onDemand });
   body.once('error', (error) => failed.abort(error));
   try {
     if (bytes === 0) for await (const _ of body); // only to see that it ends there
