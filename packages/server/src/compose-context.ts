@@ -1,10 +1,12 @@
 import { expectedGenerationMs } from './catalog/durations.ts';
+import { observeVideos } from './compose-metrics.ts';
 import type { Config } from './config.ts';
 import type { Database } from './db/database.ts';
 import { systemClock } from './kernel/clock.ts';
 import type { ReleaseStack } from './kernel/release-stack.ts';
 import type { CallbackUrls } from './kling/callback-url.ts';
 import type { Logger } from './monitoring/log.ts';
+import type { Metrics } from './monitoring/metrics.ts';
 import type { Queue } from './queue/queue.ts';
 import { createGenerationsReader } from './scheduling/accounts.ts';
 import { createDurations } from './scheduling/durations.ts';
@@ -21,6 +23,7 @@ interface ContextParts {
   readonly callbackUrls: CallbackUrls;
   /** The worker of this process, once it runs. */
   readonly worker: { wakePoller(): boolean };
+  readonly metrics: Metrics;
   readonly log: Logger;
 }
 
@@ -50,6 +53,7 @@ export function composeContext(parts: ContextParts, stack: ReleaseStack): Videos
     },
     callbackUrl: (attemptId) => parts.callbackUrls.urlFor(attemptId),
     log: (level, message, fields) => log[level](fields, message),
+    observer: observeVideos(parts.metrics),
     random: Math.random,
   };
   stack.push('dispatcher', () => dispatcher.idle());

@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import { models } from './catalog/models.ts';
 import { packType } from './catalog/wire.ts';
+import { countCopy, countDeliveries } from './compose-metrics.ts';
 import type { Config } from './config.ts';
 import { systemClock } from './kernel/clock.ts';
 import type { Secret } from './kernel/secret.ts';
 import { credentialsFingerprint, generationsOf } from './kling/credentials.ts';
 import type { KlingAccount, KlingApi } from './kling/kling-api.ts';
 import type { Logger } from './monitoring/log.ts';
+import type { Metrics } from './monitoring/metrics.ts';
 import { createWebhookNotifier } from './notifications/webhook.ts';
 import type { RedisNotifier } from './notifications/redis.ts';
 import type { Queue } from './queue/queue.ts';
@@ -30,6 +32,7 @@ interface WorkerParts {
   readonly blobs: BlobStore;
   readonly queue: Queue;
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly webhookSecret: Secret;
   readonly linkTo: LinkTo;
 }
@@ -41,7 +44,7 @@ const fileBytesMax = 2 * 1024 ** 3;
 
 /** Registers the account, then starts everything that the worker role runs. */
 export async function composeWorker(parts: WorkerParts): Promise<Worker> {
-  const { config, context, kling, account, blobs, queue, log } = parts;
+  const { config, context, kling, account, blobs, queue, log, metrics } = parts;
   await register(parts);
   const trustedOrigins = config.provider === 'sandbox' ? [new URL(account.host).origin] : [];
   const downloader = createDownloader({
@@ -72,12 +75,19 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
       accountIds: [account.id],
       monotonicMs: systemClock.monotonicMs,
       copy: async (url, key, signal) => {
-        const remote = await downloader.open(url, { signal });
-        return copyVideo({ remote, store: blobs, key, spoolDirectory, signal });
+        const copy = async () => {
+          const remote = await downloader.open(url, { signal });
+          return copyVideo({ remote, store: blobs, key, spoolDirectory, signal });
+        };
+        return countCopy(copy(), metrics, signal);
       },
       isGone: (error) => error instanceof DownloadError && (error.reason === 'expired' || error.reason === 'missing'),
       orderPoster: posters.order,
-      notify: createDeliver(context, { webhook: notifier, redis, linkTo: parts.linkTo }),
+      notify: createDeliver(context, {
+        webhook: countDeliveries(notifier, 'webhook', metrics),
+        redis: redis && countDeliveries(redis, 'redis', metrics),
+        linkTo: parts.linkTo,
+      }),
     },
     {
       concurrency: { submit: 16, look: 4, archive: 16, notify: 8 },

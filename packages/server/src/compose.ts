@@ -3,6 +3,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { composeContext } from './compose-context.ts';
 import { openPlatformDatabase } from './compose-database.ts';
+import { addPlatformFigures, countKlingCall, countMessages } from './compose-metrics.ts';
 import { openSandbox, resolveAccount } from './compose-provider.ts';
 import { mayCome, nameQueue, nameStorage } from './compose-parts.ts';
 import { openPart, type StartPatience } from './compose-wait.ts';
@@ -19,6 +20,8 @@ import { choosePort, localUrl } from './listen-address.ts';
 import { createEpisodes } from './monitoring/episodes.ts';
 import { createHealth } from './monitoring/health.ts';
 import type { Logger } from './monitoring/log.ts';
+import { createMetrics } from './monitoring/metrics.ts';
+import { startMetricsServer, type MetricsServer } from './monitoring/metrics-server.ts';
 import { openQueue } from './queue/open.ts';
 import type { Queue } from './queue/queue.ts';
 import type { BlobStore } from './storage/blob-store.ts';
@@ -27,7 +30,12 @@ import { hint } from './videos/look.ts';
 
 export interface Platform {
   /** Where the parts that this role runs can be reached; null for parts that it does not run. */
-  readonly urls: { readonly api: string | null; readonly callbacks: string | null; readonly sandbox: string | null };
+  readonly urls: {
+    readonly api: string | null;
+    readonly callbacks: string | null;
+    readonly sandbox: string | null;
+    readonly metrics: string;
+  };
   /** The local API key of an embedded server. */
   readonly localKey: string | null;
   /** Stops intake, finishes work in hand within the grace time, then closes everything in reverse order. */
@@ -62,7 +70,9 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
   const webhookSecret = await ensureWebhookSecret(kysely);
   const localKey = role === 'serve' ? await writeLocalSecrets(config, database, webhookSecret) : null;
 
-  const queue = await openEngine(config, { database, log }, patience);
+  const unread = createEpisodes((error) => log.warn({ error }, 'figures of the platform could not be read'));
+  const metrics = createMetrics({ onError: (error, what) => unread(error, what) });
+  const queue = countMessages(await openEngine(config, { database, log }, patience), metrics);
   stack.push('queue', () => queue.close());
   // The receiver of callbacks touches no file.
   const blobs = runs('api') || runs('worker') ? await openStorage(config, patience) : null;
@@ -73,6 +83,7 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
     accounts: account ? [account] : [],
     clock: systemClock,
     log: (line) => log.debug(line, 'kling'),
+    onCall: (call) => countKlingCall(metrics, call),
     onSkew: (skew) => log.warn(skew, 'the clock of Kling differs from ours'),
   });
   stack.push('kling client', () => kling.close());
@@ -84,7 +95,12 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
   const baseUrl = config.kling.callbackUrl ?? (config.provider === 'sandbox' ? callbacksUrl : null);
   const callbackUrls = createCallbackUrls({ baseUrl, secret: await ensureInstallationSecret(kysely, 'callbacks') });
   const lateWorker = { wakePoller: () => false };
-  const context = composeContext({ config, database, queue, callbackUrls, worker: lateWorker, log }, stack);
+  const context = composeContext({ config, database, queue, callbackUrls, worker: lateWorker, metrics, log }, stack);
+
+  // It answers until everything else has ended, and from when everything runs.
+  let metricsServer: MetricsServer | undefined;
+  stack.push('metrics', () => metricsServer?.close());
+  addPlatformFigures(metrics, { config, database, queue });
 
   if (runs('callbacks')) {
     const { createCallbackReceiver } = await import('./callbacks/receiver.ts');
@@ -93,6 +109,7 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
       kling,
       secrets: config.kling.webhookSecrets,
       hint: (attemptId) => hint(context, attemptId),
+      onCallback: (outcome) => metrics.count('dailies_callbacks_total', { outcome }),
       clock: systemClock,
       log,
     });
@@ -106,7 +123,18 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
     const { composeLinkTo } = await import('./compose-links.ts');
     const { composeWorker } = await import('./compose-worker.ts');
     const linkTo = await composeLinkTo(config, database, blobs, publicUrl, log);
-    const worker = await composeWorker({ config, context, kling, account, blobs, queue, log, webhookSecret, linkTo });
+    const worker = await composeWorker({
+      config,
+      context,
+      kling,
+      account,
+      blobs,
+      queue,
+      log,
+      metrics,
+      webhookSecret,
+      linkTo,
+    });
     lateWorker.wakePoller = () => {
       worker.wakePoller();
       return true;
@@ -120,11 +148,17 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
     const { composeLinks } = await import('./compose-links.ts');
     const { composeApi } = await import('./compose-api.ts');
     const links = await composeLinks(config, database, blobs, publicUrl);
-    await composeApi({ config, context, blobs, links, port: apiPort, publicUrl, health, log }, stack);
+    await composeApi({ config, context, blobs, links, port: apiPort, publicUrl, health, metrics, log }, stack);
   }
+  metricsServer = await startMetricsServer({ metrics, health }, { host, ...config.metrics });
   stack.push('readiness', () => health.setStopping());
   return {
-    urls: { api: apiUrl, callbacks: callbacksUrl, sandbox: sandbox?.url ?? null },
+    urls: {
+      api: apiUrl,
+      callbacks: callbacksUrl,
+      sandbox: sandbox?.url ?? null,
+      metrics: localUrl(host, metricsServer.port),
+    },
     localKey,
     close: () => stack.release(),
   };

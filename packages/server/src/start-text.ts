@@ -9,6 +9,7 @@ export function describeStart(config: Config, platform: Platform): string[] {
     '',
     `  Dailies is ready    ${urls.api}   (reference: ${urls.api}/docs)`,
     `  callbacks           ${urls.callbacks}`,
+    `  metrics             ${urls.metrics}/metrics`,
     `  provider            ${describeProvider(config, platform)}`,
     `  database            ${database}`,
     `  data folder         ${config.dataDirectory}`,
@@ -23,7 +24,7 @@ export function describeStart(config: Config, platform: Platform): string[] {
 /** One line for a single role. */
 export function describePart(config: Config, platform: Platform): string {
   const address = platform.urls.api ?? platform.urls.callbacks;
-  return `Dailies ${config.role} is ready${address === null ? '' : ` on ${address}`}, provider ${config.provider}.`;
+  return `Dailies ${config.role} is ready${address === null ? '' : ` on ${address}`}, provider ${config.provider}, metrics on ${platform.urls.metrics}.`;
 }
 
 function describeProvider(config: Config, platform: Platform): string {

@@ -11,6 +11,7 @@ import type { BlobStore } from '../storage/blob-store.ts';
 import type { Videos } from '../videos/videos.ts';
 import type { Webhooks } from '../videos/webhooks.ts';
 import type { Keys } from './authentication.ts';
+import type { AnsweredRequest } from './request-log.ts';
 
 /** Everything the HTTP edge calls. It opens nothing itself and owns nothing but its streams. */
 export interface ApiDeps {
@@ -31,6 +32,10 @@ export interface ApiDeps {
   readonly health: Pick<Health, 'live' | 'ready'>;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Told of every answer, for counting; must not throw. */
+  readonly onAnswer?: (answer: AnsweredRequest) => void;
+  /** Told how many more event streams are open: 1 or -1. */
+  readonly onStreams?: (by: 1 | -1) => void;
   readonly options: ApiOptions;
 }
 

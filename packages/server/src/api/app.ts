@@ -46,12 +46,12 @@ export function createApp(deps: ApiDeps): FastifyInstance {
   app.setErrorHandler(handleError);
   readOnlyJson(app);
   app.decorateRequest('principal', null);
-  logRequests(app, deps.log);
+  logRequests(app, deps);
   setSecurityHeaders(app);
   setNotFoundHandler(app, collectRoutes(app));
   collectSchemas(app, options);
 
-  const streams = createStreams();
+  const streams = createStreams(deps.onStreams);
   app.addHook('preClose', async () => {
     streams.close();
     // A client that stopped reading would otherwise hold up the shutdown for as long as it likes; a cut file can be resumed.

@@ -18,18 +18,43 @@ export function createRequestId(request: IncomingMessage): string {
   return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : createId('request');
 }
 
+/** One answer, for counting. */
+export interface AnsweredRequest {
+  readonly method: string;
+  /** The template, never what was asked for; null for what no route answers. */
+  readonly route: string | null;
+  readonly status: number;
+  readonly seconds: number;
+  readonly isStream: boolean;
+}
+
 /** Echoes the request id and writes one wide event per request. Query strings stay out: they may carry signatures. */
-export function logRequests(app: FastifyInstance, log: ApiDeps['log']): void {
+export function logRequests(app: FastifyInstance, { log, onAnswer }: Pick<ApiDeps, 'log' | 'onAnswer'>): void {
   app.decorateRequest('failure', null);
   app.decorateRequest('videoId', null);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     // Fastify tells of answers that were sent whole; this, of those whose reader went away.
     reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) write(log, request, reply, { aborted: true });
+      if (reply.raw.writableFinished) return;
+      write(log, request, reply, { aborted: true });
+      onAnswer?.(answeredRequest(request, reply));
     });
   });
-  app.addHook('onResponse', async (request, reply) => write(log, request, reply, {}));
+  app.addHook('onResponse', async (request, reply) => {
+    write(log, request, reply, {});
+    onAnswer?.(answeredRequest(request, reply));
+  });
+}
+
+function answeredRequest(request: FastifyRequest, reply: FastifyReply): AnsweredRequest {
+  return {
+    method: request.method,
+    route: request.routeOptions.url ?? null,
+    status: reply.statusCode,
+    seconds: reply.elapsedTime / 1_000,
+    isStream: String(reply.getHeader('content-type')).startsWith('text/event-stream'),
+  };
 }
 
 function write(log: ApiDeps['log'], request: FastifyRequest, reply: FastifyReply, more: { aborted?: true }): void {

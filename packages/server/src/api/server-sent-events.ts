@@ -22,16 +22,19 @@ export interface Streams {
   close(): void;
 }
 
-export function createStreams(): Streams {
+/** @param onChange told how many more streams are open: 1 or -1 */
+export function createStreams(onChange: (by: 1 | -1) => void = () => {}): Streams {
   const open = new Set<AbortController>();
   let closed = false;
   return {
     send(reply, messages) {
       const controller = new AbortController();
       open.add(controller);
+      onChange(1);
       if (closed) controller.abort();
       reply.raw.once('close', () => {
         open.delete(controller);
+        onChange(-1);
         controller.abort();
       });
       return reply

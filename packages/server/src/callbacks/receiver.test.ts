@@ -23,7 +23,7 @@ function start(secrets: readonly string[] = []): { readonly hints: string[] } {
     urls,
     kling: { parseCallback },
     secrets: secrets.map((secret) => new Secret(secret)),
-    hint: async (attemptId) => void hints.push(attemptId),
+    hint: async (attemptId) => hints.push(attemptId) > 0,
     clock: systemClock,
     log: createLogger({ level: 'silent', format: 'json' }),
   });

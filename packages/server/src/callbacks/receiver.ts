@@ -6,6 +6,14 @@ import type { KlingApi } from '../kling/kling-api.ts';
 import { verifyWebhookSignature } from '../kling/webhook-signature.ts';
 import type { Logger } from '../monitoring/log.ts';
 
+/**
+ * - `hint`: told something new
+ * - `late`: the attempt is unknown, has ended, or is about to be looked at anyway
+ * - `intermediate`: Kling still works on it
+ * - `forged`: to an address that we never gave out, or without a good signature
+ */
+export type CallbackOutcome = 'hint' | 'late' | 'intermediate' | 'forged' | 'unreadable';
+
 export interface CallbackReceiverDeps {
   /** Reads the attempt out of the unguessable path. */
   readonly urls: Pick<CallbackUrls, 'read'>;
@@ -13,7 +21,9 @@ export interface CallbackReceiverDeps {
   /** Kling's webhook secrets, old and new during a rotation; with none, callbacks come unsigned. */
   readonly secrets: readonly Secret[];
   /** Makes the poller look at an attempt soon. Unknown attempts are its business. */
-  readonly hint: (attemptId: string) => Promise<void>;
+  readonly hint: (attemptId: string) => Promise<boolean>;
+  /** Told of every callback, for counting; must not throw. */
+  readonly onCallback?: (outcome: CallbackOutcome) => void;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
 }
@@ -61,13 +71,15 @@ async function receive(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const attemptId = deps.urls.read(request.url);
-  if (attemptId === undefined) return refuse(deps, reply, 404, 'unknown address');
+  if (attemptId === undefined) return refuse(deps, reply, 404, 'unknown address', 'forged');
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  if (deps.secrets.length > 0 && !isSigned(deps, request, body)) return refuse(deps, reply, 401, 'not signed');
+  if (deps.secrets.length > 0 && !isSigned(deps, request, body))
+    return refuse(deps, reply, 401, 'not signed', 'forged');
   const hint = deps.kling.parseCallback(parse(body));
-  if (!hint) return refuse(deps, reply, 400, 'not a callback');
-  if (hint.final) await deps.hint(attemptId);
-  deps.log.info({ attemptId, final: hint.final }, 'callback');
+  if (!hint) return refuse(deps, reply, 400, 'not a callback', 'unreadable');
+  const outcome = !hint.final ? 'intermediate' : (await deps.hint(attemptId)) ? 'hint' : 'late';
+  deps.onCallback?.(outcome);
+  deps.log.info({ attemptId, outcome }, 'callback');
   return answer(reply, 200);
 }
 
@@ -93,7 +105,14 @@ function parse(body: Buffer): unknown {
   }
 }
 
-function refuse(deps: CallbackReceiverDeps, reply: FastifyReply, status: number, reason: string): FastifyReply {
+function refuse(
+  deps: CallbackReceiverDeps,
+  reply: FastifyReply,
+  status: number,
+  reason: string,
+  outcome: CallbackOutcome,
+): FastifyReply {
+  deps.onCallback?.(outcome);
   deps.log.warn({ status, reason }, 'callback refused');
   return answer(reply, status);
 }

@@ -23,6 +23,18 @@ export interface CallsDeps {
   /** Receives one flat line per exchange: never a body, a token or a URL. */
   readonly log?: (line: object) => void;
   readonly onSkew?: (skew: Skew) => void;
+  /** Told of every exchange, for counting; must not throw. */
+  readonly onCall?: (call: KlingCall) => void;
+}
+
+/** One exchange with Kling. */
+export interface KlingCall {
+  readonly method: 'GET' | 'POST';
+  /** May carry the id of a task. */
+  readonly path: string;
+  readonly httpStatus: number | null;
+  readonly code: number | null;
+  readonly ms: number;
 }
 
 /** One authorised request of an account. */
@@ -51,7 +63,7 @@ const readTries = 3;
 const readTryMs = 10_000;
 const readBackoff = { baseMs: 200, capMs: 1_000 };
 
-export function createCalls({ transport, clock, log, onSkew }: CallsDeps): Calls {
+export function createCalls({ transport, clock, log, onSkew, onCall }: CallsDeps): Calls {
   const tokensOf = new Map<string, Tokens>();
 
   function tokens({ id, apiKey, accessKey, secretKey }: KlingAccount): Tokens | undefined {
@@ -82,7 +94,9 @@ export function createCalls({ transport, clock, log, onSkew }: CallsDeps): Calls
       deadlineMs,
     });
     const answer = readAnswer(outcome, clock.wallMs(), secretsOf(account, bearer));
-    log?.(lineOf(call, answer, clock.monotonicMs() - startedMs));
+    const ms = clock.monotonicMs() - startedMs;
+    log?.(lineOf(call, answer, ms));
+    onCall?.({ method, path, httpStatus: answer.httpStatus, code: answer.code, ms });
     if (signed && answer.code !== null && answer.serverTimeMs !== null) learn(account.id, signed, answer.serverTimeMs);
     return answer;
   }

@@ -4,7 +4,7 @@ import { AccountNotConfiguredError } from './account-not-configured-error.ts';
 import { succeededData } from './answer.ts';
 import { parseCallback } from './callback-hint.ts';
 import { createCalls } from './calls.ts';
-import type { Skew } from './calls.ts';
+import type { KlingCall, Skew } from './calls.ts';
 import { generationsOf } from './credentials.ts';
 import type { CallOptions, CreateAnswer, KlingAccount, KlingApi, LookAnswer, TaskReference } from './kling-api.ts';
 import { createLegacyLookUps } from './legacy.ts';
@@ -21,14 +21,22 @@ export interface KlingApiDeps {
   readonly log?: (line: object) => void;
   /** Told when Kling's clock is found to differ from ours (AK/SK accounts only: an API key carries no time). */
   readonly onSkew?: (skew: Skew) => void;
+  /** Told of every exchange with Kling, for counting; must not throw. */
+  readonly onCall?: (call: KlingCall) => void;
 }
 
 const createdTask = z.object({ task_id: z.string().min(1).nullish(), id: z.string().min(1).nullish() });
 
 /** The Kling client for the configured accounts. Calls for another account throw `AccountNotConfiguredError`. */
-export function createKlingApi({ accounts, clock, log, onSkew }: KlingApiDeps): KlingApi {
+export function createKlingApi({ accounts, clock, log, onSkew, onCall }: KlingApiDeps): KlingApi {
   const transport = createTransport(clock);
-  const calls = createCalls({ transport, clock, ...(log && { log }), ...(onSkew && { onSkew }) });
+  const calls = createCalls({
+    transport,
+    clock,
+    ...(log && { log }),
+    ...(onSkew && { onSkew }),
+    ...(onCall && { onCall }),
+  });
   const standard = createStandardLookUps(calls, log);
   const legacy = createLegacyLookUps(calls, log);
 

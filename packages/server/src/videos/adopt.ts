@@ -54,6 +54,15 @@ export async function adopt(
     });
     if (task.isNew) await clearLimits(trx, { accountId: attempt.account_id, poolId: attempt.pool_id });
     afterCommit(() => {
+      const { id: attemptId, external_task_id: externalTaskId } = attempt;
+      const fields = {
+        attemptId,
+        videoId: video.id,
+        externalTaskId,
+        taskId: task.taskId,
+        providerRequestId: task.requestId,
+      };
+      context.log('info', 'Kling has the task', fields);
       context.events.notify();
       context.wakePoller();
     });

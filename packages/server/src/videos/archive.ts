@@ -48,6 +48,12 @@ export async function archive(
   try {
     const stored = await deps.copy(file.source_url, file.storage_key, lease.signal);
     await recordStored(context, file, stored);
+    context.log('info', 'A paid file was stored', {
+      fileId,
+      videoId: file.video_id,
+      bytes: stored.bytes,
+      tries: file.tries,
+    });
     deps.orderPoster(file.storage_key, (posterKey) => recordPoster(context, file, posterKey));
     return { result: 'done' };
   } catch (error) {

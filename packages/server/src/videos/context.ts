@@ -1,6 +1,6 @@
 import type { Generation, VideoRequest } from '../catalog/request.ts';
 import type { Database } from '../db/database.ts';
-import type { Provider } from '../db/tables.ts';
+import type { Provider, VideoState } from '../db/tables.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Durations, ExpectedDuration } from '../scheduling/durations.ts';
 import type { createFlowRegistry } from '../scheduling/families.ts';
@@ -25,9 +25,27 @@ export interface VideosContext {
   /** Callback URL of an attempt; null where Kling cannot reach us. */
   readonly callbackUrl: (attemptId: string) => string | null;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>) => void;
+  /** Told what happens, for counting. A transaction that fails after a move has told of it, too. */
+  readonly observer?: VideosObserver;
   /** From 0 to 1, for jitter. */
   readonly random: () => number;
   readonly options: VideosOptions;
+}
+
+/** Must not throw. */
+export interface VideosObserver {
+  moved(move: {
+    /** Null where the state before it is not known. */
+    readonly from: string | null;
+    readonly to: VideoState;
+    /** Time in `from`. */
+    readonly seconds: number;
+    readonly isFinal: boolean;
+  }): void;
+  /** The first create of an attempt is about to leave. @param seconds since a slot and the video were joined */
+  sent(seconds: number): void;
+  /** Kling ended a task. */
+  ended(wasCallbackAsked: boolean): void;
 }
 
 export interface VideosOptions {

@@ -4,7 +4,7 @@ import { createId } from '../kernel/ids.ts';
 import type { VideosContext } from './context.ts';
 
 /** What decides the targets beside the database. */
-export type Telling = Pick<VideosContext, 'options'>;
+export type Telling = Pick<VideosContext, 'options' | 'observer'>;
 
 /** What is told outside of the event log, and what an endpoint may ask for. */
 export const toldEventTypes = ['video.completed', 'video.failed', 'video.canceled', 'video.file_stored'] as const;

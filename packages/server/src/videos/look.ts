@@ -217,8 +217,9 @@ async function abandon(context: VideosContext, attempt: ClaimedAttempt): Promise
 /**
  * A callback said that a task ended: look now. At most one look is pending, whatever arrives. Before the task id is known the hint
  * is kept for it, and the first one brings the look-up of a create in doubt forward.
+ * @returns whether it told anything new: it does not where the attempt has ended, or is about to be looked at anyway
  */
-export async function hint(context: VideosContext, attemptId: string): Promise<void> {
+export async function hint(context: VideosContext, attemptId: string): Promise<boolean> {
   const row = await context.database.kysely
     .updateTable('attempts')
     .set({
@@ -236,8 +237,9 @@ export async function hint(context: VideosContext, attemptId: string): Promise<v
     )
     .returning('state')
     .executeTakeFirst();
-  if (row?.state === 'doubtful') return publishNow(context, [{ kind: 'submit', id: attemptId }]);
-  if (row?.state !== 'accepted' && row?.state !== 'abandoned') return;
+  if (row?.state === 'doubtful') await publishNow(context, [{ kind: 'submit', id: attemptId }]);
   // Where the poller runs in this process, the engine would only be a detour.
-  if (!context.wakePoller()) await publishNow(context, [{ kind: 'look', id: attemptId }]);
+  else if ((row?.state === 'accepted' || row?.state === 'abandoned') && !context.wakePoller())
+    await publishNow(context, [{ kind: 'look', id: attemptId }]);
+  return row !== undefined;
 }

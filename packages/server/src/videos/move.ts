@@ -27,6 +27,7 @@ export async function moveVideo(context: Telling, trx: Transaction<Tables>, move
   return tellEvent(context, trx, {
     videoId,
     type: `video.${to}`,
+    to,
     data: { job_id: videoId, status: to, ...move.data },
     set: { ...move.set, state: to, ...(isFinal(to) ? { completed_at: databaseNow } : {}) },
     fence: { states: move.from ?? statesBefore(to), attemptNumber },

@@ -72,9 +72,18 @@ export async function end(
     }
     if (fileId !== undefined) await publishWith(context, transaction, [{ kind: 'archive', id: fileId }]);
     afterCommit(() => context.events.notify());
-    return { video, onSlotMs: row.onSlotMs, poolId: row.pool_id };
+    return { video, onSlotMs: row.onSlotMs, poolId: row.pool_id, fileId };
   });
   if (!ended) return 'stale';
+  const { id: attemptId, video_id: videoId, task_id: taskId } = attempt;
+  context.log('info', 'A task ended', {
+    attemptId,
+    videoId,
+    taskId,
+    status: report.status,
+    fileId: ended.fileId ?? null,
+  });
+  context.observer?.ended(context.callbackUrl(attempt.id) !== null);
   context.requestDispatch(await listFamiliesOf(context.database.kysely, ended.poolId));
   if (file)
     await context.durations.observe(storedRequest(ended.video), ended.video.provider, tookMs(report, ended.onSlotMs));

@@ -131,6 +131,8 @@ async function send(
     .returningAll()
     .executeTakeFirst();
   if (!marked) return { result: 'done' };
+  if (marked.sent_count === 1 && marked.sent_at)
+    context.observer?.sent((marked.sent_at.getTime() - marked.created_at.getTime()) / 1_000);
   // On this process's own clock: a worker that was asleep must not POST after another has taken over.
   const leftMs = context.options.leaseMs - leaseMargin(context) - (deps.monotonicMs() - run.claimedAt);
   if (leftMs <= 0) return wait(context, marked, 0, 'the lease was nearly over', { refusedOne: true });
