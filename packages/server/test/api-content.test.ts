@@ -50,9 +50,9 @@ test('a completed video names its file, and no answer carries an address of the 
 });
 
 test('the whole file comes by key and by signed link, under a name that is safe in any file system and header', async () => {
-  for (const [url, headers] of [
-    [path, api.authorization],
-    [await link(), {}],
+  for (const [url, headers, caching] of [
+    [path, api.authorization, 'private, max-age=300'],
+    [await link(), {}, expect.stringMatching(/^public, max-age=3(600|59\d)$/)],
   ] as const) {
     const answer = await get(url, headers);
     expect(answer.statusCode).toBe(200);
@@ -61,7 +61,7 @@ test('the whole file comes by key and by signed link, under a name that is safe 
       'content-type': 'video/mp4',
       'content-length': String(content.length),
       'accept-ranges': 'bytes',
-      'cache-control': 'private, max-age=300',
+      'cache-control': caching,
       'content-disposition': expect.stringMatching(/^inline; filename="ein-fuchs-im-schnee-[a-z0-9-]+\.mp4"$/),
     });
   }
@@ -130,6 +130,22 @@ test('a link works for its file and its time only, and wrong links all get the s
   api.passTime(3_601_000);
   expect((await get(good)).statusCode).toBe(403);
   expect((await get(await link())).statusCode).toBe(200);
+});
+
+test('a cache on the way may keep what a link opened until the link ends, and nothing that a key opened or that was refused', async () => {
+  const url = await link();
+  api.passTime(3_000_000);
+  const late = await get(url);
+  expect(late.headers['cache-control']).toMatch(/^public, max-age=(600|59\d)$/);
+  expect(late.headers['vary']).toBeUndefined();
+  // A link decides even where a key comes with it: the answer must not depend on the key.
+  expect((await get(url, { authorization: 'Bearer unknown' })).statusCode).toBe(200);
+  expect((await get(path, api.authorization)).headers).toMatchObject({
+    'cache-control': 'private, max-age=300',
+    vary: 'authorization',
+  });
+  expect((await get(`${url}x`)).headers['cache-control']).not.toContain('public');
+  expect((await get(path)).headers['cache-control']).not.toContain('public');
 });
 
 test('a canceled video that was paid for keeps its file for its owner', async () => {

@@ -48,13 +48,12 @@ export function addContentRoutes(app: ZodApp, context: RouteContext): void {
     url: '/api/videos/:id/content',
     schema: getContentSchema,
     handler: async (request, reply) => {
-      const { video, kind } = await findVideo(context, request, reply);
+      const { video, kind, secondsLeft } = await findVideo(context, request, reply);
       const file = deliverableFile(video);
       const key = kind === 'poster' ? file.posterKey : file.storageKey;
       const download = request.query.download === '1';
       reply.headers({
-        'cache-control': 'private, max-age=300',
-        vary: 'authorization',
+        ...cachingOf(secondsLeft),
         // A link may be embedded by the pages it was made for; nothing else in an answer may run.
         'cross-origin-resource-policy': 'cross-origin',
         'content-security-policy': "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'",
@@ -65,26 +64,44 @@ export function addContentRoutes(app: ZodApp, context: RouteContext): void {
   });
 }
 
+/**
+ * A link is the same to everyone who has it, so that caches on the way may keep the answer, but never longer than the link works. What a
+ * key opened is for its holder.
+ */
+function cachingOf(secondsLeft: number | null): Record<string, string> {
+  return secondsLeft === null
+    ? { 'cache-control': 'private, max-age=300', vary: 'authorization' }
+    : { 'cache-control': `public, max-age=${Math.max(0, secondsLeft)}` };
+}
+
+interface FoundVideo {
+  readonly video: VideoRecord;
+  readonly kind: LinkKind;
+  /** How much longer the link works, in whole seconds; null for a key. */
+  readonly secondsLeft: number | null;
+}
+
 /** By signed link when there is one, else by key. */
 async function findVideo(
-  { videos, keys, links, findVideoWorkspace }: RouteContext,
+  { videos, keys, links, clock, findVideoWorkspace }: RouteContext,
   request: FastifyRequest,
   reply: FastifyReply,
-): Promise<{ video: VideoRecord; kind: LinkKind }> {
-  const { signature } = request.query as z.infer<typeof contentQuery>; // the route's schema was applied
+): Promise<FoundVideo> {
+  const { signature, expires } = request.query as z.infer<typeof contentQuery>; // the route's schema was applied
   if (signature === undefined) {
     request.principal = await findPrincipal(keys, request);
     if (!request.principal) {
       reply.header('www-authenticate', 'Bearer realm="dailies"');
       throw new AppError('unauthenticated', 'Send an API key, or follow the `video_url` of a video: it is signed.');
     }
-    return { video: await videos.get(videoIdOf(request), request.principal.workspaceId), kind: 'content' };
+    const video = await videos.get(videoIdOf(request), request.principal.workspaceId);
+    return { video, kind: 'content', secondsLeft: null };
   }
   // Every wrong link gets the same answer, so that links cannot be used to ask which videos exist.
   const workspaceId = await findVideoWorkspace(videoIdOf(request));
   const video = workspaceId === undefined ? undefined : await videos.get(request.videoId ?? '', workspaceId);
   const kind = video?.file ? links.verify(request.url, video.file) : undefined;
-  if (video && kind) return { video, kind };
+  if (video && kind) return { video, kind, secondsLeft: Math.floor(Number(expires) - clock.wallMs() / 1000) };
   throw new AppError('link_invalid', 'This link is not valid or has expired; get the video again for a fresh one.');
 }
 
