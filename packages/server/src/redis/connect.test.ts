@@ -78,6 +78,15 @@ describe.skipIf(missing)(`a connection to Redis${because}`, () => {
     expect(errors).toHaveLength(1);
   });
 
+  test('what was given up while the server was away is not done when it is back', async () => {
+    const { client, patiently, isReady } = await connect(server.url);
+    await server.halt();
+    await failure(patiently(() => client.set('late', 'yes')));
+    await server.resume();
+    await vi.waitFor(() => expect(isReady()).toBe(true), { timeout: 50_000 });
+    expect(await patiently(() => client.exists('late'))).toBe(0);
+  });
+
   test('a subscription hears again after its server ended and came back', async () => {
     const { client, patiently, subscribe } = await connect(server.url);
     const heard: string[] = [];
