@@ -4,6 +4,7 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  HeadObjectCommand,
   PutObjectCommand,
   UploadPartCommand,
   type CompletedPart,
@@ -68,8 +69,10 @@ async function uploadInParts(task: Upload): Promise<Uploaded> {
     const { parts, md5s } = await uploadParts(task, part);
     const done = new CompleteMultipartUploadCommand({ ...part, MultipartUpload: { Parts: parts } });
     const answer = await client.send(done, { abortSignal: signal });
+    // Some servers leave the tag out of this answer.
+    const etag = answer.ETag || (await client.send(new HeadObjectCommand(place), { abortSignal: signal })).ETag;
     const md5 = createHash('md5').update(Buffer.concat(md5s)).digest('hex');
-    return { etag: answer.ETag ?? '', expectedEtag: `"${md5}-${parts.length}"`, versionId: answer.VersionId };
+    return { etag: etag ?? '', expectedEtag: `"${md5}-${parts.length}"`, versionId: answer.VersionId };
   } catch (error) {
     const abortSignal = AbortSignal.timeout(abortTimeoutMs); // the caller's own has ended, perhaps
     // Whether it works or not, the upload's own failure is what counts.
