@@ -23,9 +23,10 @@ import type { Logger } from './monitoring/log.ts';
 import { createMetrics } from './monitoring/metrics.ts';
 import { startMetricsServer, type MetricsServer } from './monitoring/metrics-server.ts';
 import { openQueue } from './queue/open.ts';
-import type { Queue } from './queue/queue.ts';
+import type { Message, Queue } from './queue/queue.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { openBlobStore } from './storage/open.ts';
+import { recordGivenUp } from './videos/dead-letters.ts';
 import { hint } from './videos/look.ts';
 
 export interface Platform {
@@ -72,7 +73,11 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
 
   const unread = createEpisodes((error) => log.warn({ error }, 'figures of the platform could not be read'));
   const metrics = createMetrics({ onError: (error, what) => unread(error, what) });
-  const queue = countMessages(await openEngine(config, { database, log }, patience), metrics);
+  const late = {
+    recordGivenUp: (_message: Message): Promise<void> => Promise.reject(new Error('nothing is consumed yet')),
+  };
+  const onDead = (message: Message): Promise<void> => late.recordGivenUp(message);
+  const queue = countMessages(await openEngine(config, { database, log, onDead }, patience), metrics);
   stack.push('queue', () => queue.close());
   // The receiver of callbacks touches no file.
   const blobs = runs('api') || runs('worker') ? await openStorage(config, patience) : null;
@@ -96,6 +101,7 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
   const callbackUrls = createCallbackUrls({ baseUrl, secret: await ensureInstallationSecret(kysely, 'callbacks') });
   const lateWorker = { wakePoller: () => false };
   const context = composeContext({ config, database, queue, callbackUrls, worker: lateWorker, metrics, log }, stack);
+  late.recordGivenUp = (message) => recordGivenUp(context, message, config.queue.driver);
 
   // It answers until everything else has ended, and from when everything runs.
   let metricsServer: MetricsServer | undefined;
@@ -166,15 +172,17 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
 
 async function openEngine(
   config: Config,
-  { database, log }: { readonly database: Database; readonly log: Logger },
+  parts: { readonly database: Database; readonly log: Logger; readonly onDead: (message: Message) => Promise<void> },
   patience: StartPatience,
 ): Promise<Queue> {
+  const { database, log, onDead } = parts;
   const { queue: engine } = config;
   const onError = createEpisodes((error, while_) => log.error({ error, while: while_ }, 'the queue failed'));
+  const reporting = { onError, onDead };
   return openPart(
     {
       name: nameQueue(engine),
-      open: () => openQueue(engine.driver === 'postgres' ? { ...engine, database, onError } : { ...engine, onError }),
+      open: () => openQueue({ ...reporting, ...(engine.driver === 'postgres' ? { ...engine, database } : engine) }),
       close: (queue) => queue.close(),
       mayPass: mayCome,
     },

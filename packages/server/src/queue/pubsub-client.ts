@@ -6,11 +6,11 @@ import { asError } from '../kernel/errors.ts';
 export class PubSubError extends Error {
   override readonly name = 'PubSubError';
   /** Of gRPC; null when the call did not get that far. */
-  readonly status: number | null;
+  readonly code: number | null;
 
-  constructor(status: number | null, message: string) {
+  constructor(code: number | null, message: string) {
     super(message);
-    this.status = status;
+    this.code = code;
   }
 }
 
@@ -99,7 +99,7 @@ export function createPubSubClient({
     try {
       await inTime(making);
     } catch (error) {
-      if (!(error instanceof PubSubError && error.status === alreadyExists)) throw error;
+      if (!(error instanceof PubSubError && error.code === alreadyExists)) throw error;
     }
   }
 
@@ -140,7 +140,7 @@ export function createPubSubClient({
 }
 
 export function isMissing(error: unknown): boolean {
-  return error instanceof PubSubError && error.status === notFound;
+  return error instanceof PubSubError && error.code === notFound;
 }
 
 /** @throws PubSubError */
@@ -163,7 +163,7 @@ async function inTime<T>(action: Promise<T>): Promise<T> {
 export function describePubSubError(thrown: unknown): PubSubError {
   if (thrown instanceof PubSubError) return thrown;
   const error = asError(thrown);
-  const status = 'code' in error && typeof error.code === 'number' ? error.code : null;
+  const code = 'code' in error && typeof error.code === 'number' ? error.code : null;
   const [line = ''] = error.message.split('\n');
-  return new PubSubError(status, `Pub/Sub: ${line.slice(0, 300)}`);
+  return new PubSubError(code, `Pub/Sub: ${line.slice(0, 300)}`);
 }

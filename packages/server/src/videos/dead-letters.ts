@@ -21,7 +21,14 @@ export async function recordCrash(context: VideosContext, message: Message, erro
   const { kysely } = context.database;
   const row = await kysely
     .insertInto('dead_letters')
-    .values({ ...message, crashes: 1, reason: error.message.slice(0, 1_000), dead_at: null, updated_at: databaseNow })
+    .values({
+      kind: message.kind,
+      id: message.id,
+      crashes: 1,
+      reason: error.message.slice(0, 1_000),
+      dead_at: null,
+      updated_at: databaseNow,
+    })
     .onConflict((conflict) =>
       conflict.columns(['kind', 'id']).doUpdateSet({
         crashes: sql`dead_letters.crashes + 1`,
@@ -55,13 +62,38 @@ export async function recordDeadLetter(
 ): Promise<void> {
   await database.kysely
     .insertInto('dead_letters')
-    .values({ ...message, reason: reason.slice(0, 1_000), dead_at: databaseNow, updated_at: databaseNow })
+    .values({
+      kind: message.kind,
+      id: message.id,
+      reason: reason.slice(0, 1_000),
+      dead_at: databaseNow,
+      updated_at: databaseNow,
+    })
     .onConflict((conflict) =>
       conflict
         .columns(['kind', 'id'])
         .doUpdateSet({ reason: reason.slice(0, 1_000), dead_at: databaseNow, updated_at: databaseNow }),
     )
     .execute();
+}
+
+/**
+ * A queue engine delivered a message too often and gave it up by itself. The row decides: one that is still due is kept readable as a
+ * dead letter and loses nothing, for the sweeper publishes it again; for any other the message was a stale one.
+ */
+export async function recordGivenUp(context: VideosContext, message: Message, engine: string): Promise<void> {
+  const { kind, id } = message;
+  const due = await isDue(context, message);
+  context.log(due ? 'error' : 'info', 'The queue engine gave a message up', { kind, id, engine, due });
+  if (due)
+    await recordDeadLetter(context, message, `The queue engine (${engine}) delivered it too often and gave it up.`);
+}
+
+async function isDue({ database }: VideosContext, { kind, id }: Message): Promise<boolean> {
+  if (kind === 'look') return false;
+  const { rows } = await sql`
+    select 1 from ${sql.table(messageTables[kind])} where id = ${id} and due_at is not null`.execute(database.kysely);
+  return rows.length > 0;
 }
 
 /** Another worker may have the row by now: its lease is not ours to end. */

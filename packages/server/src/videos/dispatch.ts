@@ -49,9 +49,9 @@ async function dispatchSome(
   const family = parseFamilyId(familyId);
   const messages: Message[] = [];
   while (messages.length < startsPerTransaction) {
-    const attemptId = await startOne(context, trx, familyId, family);
-    if (attemptId === undefined) break;
-    messages.push({ kind: 'submit', id: attemptId });
+    const message = await startOne(context, trx, familyId, family);
+    if (!message) break;
+    messages.push(message);
   }
   if (messages.length > 0) {
     await publishWith(context, transaction, messages);
@@ -65,14 +65,17 @@ async function startOne(
   trx: Transaction<Tables>,
   familyId: string,
   family: Family,
-): Promise<string | undefined> {
+): Promise<Message | undefined> {
   const slot = await takeSlot(trx, family);
   if (!slot) return undefined;
   const skip: string[] = [];
   for (;;) {
     const flow = await chooseFlow(trx, familyId, skip);
     const video = flow && (await lockHead(trx, familyId, flow.workspaceId));
-    if (video) return start(context, trx, slot, video);
+    if (video) {
+      const attemptId = await start(context, trx, slot, video);
+      return { kind: 'submit', id: attemptId, workspaceId: video.workspace_id };
+    }
     if (!flow) break;
     skip.push(flow.workspaceId);
   }

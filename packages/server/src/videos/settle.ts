@@ -70,7 +70,9 @@ export async function end(
       const flow = { familyId: row.family_id, workspaceId: row.workspace_id };
       await finishInFlow(trx, flow, row.fairness_cost, row.onSlotMs);
     }
-    if (fileId !== undefined) await publishWith(context, transaction, [{ kind: 'archive', id: fileId }]);
+    if (fileId !== undefined) {
+      await publishWith(context, transaction, [{ kind: 'archive', id: fileId, workspaceId: video.workspace_id }]);
+    }
     afterCommit(() => context.events.notify());
     return { video, onSlotMs: row.onSlotMs, poolId: row.pool_id, fileId };
   });

@@ -35,14 +35,14 @@ async function publishRows(
   condition: RawBuilder<boolean>,
 ): Promise<number> {
   const table = messageTables[kind];
-  const { rows } = await sql<{ id: string }>`
+  const { rows } = await sql<{ id: string; workspace_id: string }>`
     update ${sql.table(table)} set published_at = dailies_now(), publishes = publishes + 1
     where id in (
       select id from ${sql.table(table)}
       where due_at <= dailies_now() and (lease_until is null or lease_until <= dailies_now()) and ${condition}
       order by due_at limit ${rowsAtOnce} for update skip locked)
-    returning id`.execute(kysely);
-  const messages: Message[] = rows.map((row) => ({ kind, id: row.id }));
+    returning id, workspace_id`.execute(kysely);
+  const messages: Message[] = rows.map((row) => ({ kind, id: row.id, workspaceId: row.workspace_id }));
   if (messages.length === 0) return 0;
   try {
     await queue.publish(messages);
