@@ -212,6 +212,18 @@ for (const { name, start } of places) {
         expect(performance.now() - start).toBeLessThan(queue.limits.redeliveryMs);
       });
 
+      test('a queue that is closed leaves nothing that keeps its process alive', async () => {
+        const child = runInAnotherProcess(
+          place.urls[0]!,
+          `await queue.publish([{ kind: 'submit', id: 'a' }]);
+          await queue.consume('submit', async () => ({ result: 'done' }), { concurrency: 1, settled: async () => {} });
+          while ((await queue.depth()).submit > 0);
+          await queue.close();`,
+        );
+        const [code] = await once(child, 'exit');
+        expect(code).toBe(0);
+      });
+
       test('a job that names no row is dropped and reported, and does not hold up the others', async () => {
         const errors: string[] = [];
         const other = await open((error) => void errors.push(error.message));
@@ -227,15 +239,22 @@ for (const { name, start } of places) {
   });
 }
 
-/** Another process that takes a message and never finishes. */
+/** Another process that takes a message, says so and never finishes. */
 function holdInAnotherProcess(url: string) {
+  return runInAnotherProcess(
+    url,
+    `const never = () => new Promise(() => console.log('held'));
+    await queue.consume('submit', never, { concurrency: 1, settled: async () => {} });`,
+  );
+}
+
+function runInAnotherProcess(url: string, statements: string) {
   const script = `
     import { openQueue } from ${JSON.stringify(new URL('open.ts', import.meta.url).href)};
     import { Secret } from ${JSON.stringify(new URL('../kernel/secret.ts', import.meta.url).href)};
     const urls = [new Secret(${JSON.stringify(url)})];
     const queue = await openQueue({ driver: 'redis', urls, prefix: '${prefix}', leaseSeconds: ${leaseSeconds} });
-    const never = () => new Promise(() => console.log('held'));
-    await queue.consume('submit', never, { concurrency: 1, settled: async () => {} });`;
+    ${statements}`;
   return spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 

@@ -5,7 +5,14 @@ import { openRedis, type RedisConnection } from '../redis/connect.ts';
 import { messageOf, orRedisError, RedisError } from '../redis/error.ts';
 import { createConsumer, type LeasedSource, type WakeableConsumer } from './consumer.ts';
 import type { QueueReporting, RedisQueueOptions } from './open.ts';
-import { messageKinds, type Message, type MessageKind, type Queue } from './queue.ts';
+import {
+  messageKinds,
+  type ConsumeOptions,
+  type Handler,
+  type Message,
+  type MessageKind,
+  type Queue,
+} from './queue.ts';
 
 /** Of every engine queue; what tells the kinds apart is the prefix, whose hash tag keeps the keys of a kind on one node. */
 const engineQueueName = 'messages';
@@ -73,28 +80,45 @@ export async function openRedisQueue(options: RedisQueueOptions & QueueReporting
       for (const kind of new Set(messages.map((message) => message.kind))) wakeEveryone(kind);
     },
     async consume(kind, handler, consumeOptions) {
-      const worker = createEngineWorker(engine, kind);
-      const consumer = createConsumer(leasedSource(engine, worker, kind, wakeEveryone), handler, {
-        ...consumeOptions,
-        onError,
-        pollMs,
-        keepLeaseMs: engine.leaseMs / renewalsPerLease,
-      });
+      const consumer = await startEngineConsumer(engine, kind, handler, consumeOptions, wakeEveryone);
       consumers.get(kind)?.add(consumer);
-      worker.on('stalled', () => wakeEveryone(kind));
-      await worker.startStalledCheckTimer();
       return {
         async stop(graceMs) {
           await consumer.stop(graceMs);
           consumers.get(kind)?.delete(consumer);
-          await worker.close(true);
         },
       };
     },
     depth: () => readDepth(engine, engineQueues),
     async close() {
       await Promise.all([...consumers.values()].flatMap((group) => [...group].map((consumer) => consumer.stop(0))));
+      await Promise.all([...engineQueues.values()].map((queue) => queue.close()));
       connection.close();
+    },
+  };
+}
+
+async function startEngineConsumer(
+  engine: Engine,
+  kind: MessageKind,
+  handler: Handler,
+  options: ConsumeOptions,
+  wakeEveryone: (kind: MessageKind) => void,
+): Promise<WakeableConsumer> {
+  const worker = createEngineWorker(engine, kind);
+  const consumer = createConsumer(leasedSource(engine, worker, kind, wakeEveryone), handler, {
+    ...options,
+    onError: engine.onError,
+    pollMs,
+    keepLeaseMs: engine.leaseMs / renewalsPerLease,
+  });
+  worker.on('stalled', () => wakeEveryone(kind));
+  await worker.startStalledCheckTimer();
+  return {
+    wake: consumer.wake,
+    async stop(graceMs) {
+      await consumer.stop(graceMs);
+      await worker.close(true);
     },
   };
 }
