@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { ensureBudget } from '../src/budget/create-budgets.ts';
 import type { Database } from '../src/db/database.ts';
 import { inTransaction } from '../src/db/transaction.ts';
+import { registerAccount } from '../src/scheduling/accounts.ts';
 import { pausePool } from '../src/scheduling/limits.ts';
 import { reconcileSlots } from '../src/scheduling/slots.ts';
 import type { TaskReport } from '../src/kling/kling-api.ts';
@@ -254,6 +255,24 @@ describe.skipIf(url === null)('races (need several connections: skipped without 
     expect((await times(4, dispatch)).reduce((sum, count) => sum + count, 0)).toBe(0);
     await advanceClock(database, 5 * 60_000);
     expect((await times(4, dispatch)).reduce((sum, count) => sum + count, 0)).toBe(1);
+  });
+
+  test('workers that start at once agree on a new account and its pools', async () => {
+    core = await openCore(database, {});
+    const account = {
+      id: 'new',
+      provider: 'sandbox',
+      host: 'http://127.0.0.1:1',
+      generations: ['legacy'],
+      credentialsFingerprint: 'same',
+      capacity: 3,
+      models: ['kling-2.6', 'kling-3.0'],
+      packType: 'video',
+    } as const;
+    await times(8, () => registerAccount(database, account));
+    const { kysely } = database;
+    expect(await kysely.selectFrom('accounts').select('id').where('id', '=', 'new').execute()).toHaveLength(1);
+    expect(await kysely.selectFrom('pools').select('id').where('account_id', '=', 'new').execute()).toHaveLength(2);
   });
 
   test('a reader of workspace events never misses one, whatever commits late', async () => {

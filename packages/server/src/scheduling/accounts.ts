@@ -29,18 +29,22 @@ export async function registerAccount(database: Database, account: RegisteredAcc
   const { id, provider, host, credentialsFingerprint: fingerprint } = account;
   const generations = [...account.generations];
   await inTransaction(database, async ({ trx }) => {
-    const known = await trx.selectFrom('accounts').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
     const fields = { provider, host, generations, credentials_fingerprint: fingerprint };
-    if (known) {
-      const mended = known.credentials_fingerprint === fingerprint ? {} : resumed;
-      const seen = { ...fields, ...mended, seen_at: databaseNow };
-      await trx.updateTable('accounts').set(seen).where('id', '=', id).execute();
-    } else {
-      await trx
-        .insertInto('accounts')
-        .values({ id, ...fields, pause_reason: null, pause_detail: null })
-        .execute();
-    }
+    // Workers that start at once insert one row; the others wait here for it, and then for its lock.
+    await trx
+      .insertInto('accounts')
+      .values({ id, ...fields, pause_reason: null, pause_detail: null })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    const known = await trx
+      .selectFrom('accounts')
+      .select('credentials_fingerprint')
+      .where('id', '=', id)
+      .forUpdate()
+      .executeTakeFirstOrThrow();
+    const mended = known.credentials_fingerprint === fingerprint ? {} : resumed;
+    const seen = { ...fields, ...mended, seen_at: databaseNow };
+    await trx.updateTable('accounts').set(seen).where('id', '=', id).execute();
     for (const model of account.models) await upsertPool(trx, account, model);
   });
 }
