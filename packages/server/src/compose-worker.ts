@@ -90,7 +90,7 @@ export async function composeWorker(parts: WorkerParts): Promise<Worker> {
       }),
     },
     {
-      concurrency: { submit: 16, look: 4, archive: 16, notify: 8 },
+      concurrency: { submit: 16, look: 4, archive: 16, notify: 32 },
       sweepIntervalMs: config.timers.sweepIntervalMs,
       dispatchIntervalMs: config.timers.dispatchIntervalMs,
       republishAfterMs: config.timers.republishAfterMs,

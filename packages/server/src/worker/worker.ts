@@ -43,8 +43,10 @@ export interface Worker {
 const idempotencyKeptMs = 24 * 60 * 60_000;
 const housekeepingMs = 60_000;
 const auditIntervalMs = 60 * 60_000;
-/** Half of what may pass between a final state and its webhook. */
+/** Half of what may pass between a final state and its webhook, for what another process ended. */
 const deliveryIntervalMs = 500;
+/** And what this process ended waits so long at most, however much happens. */
+const deliveryBreathMs = 100;
 
 export async function startWorker(context: VideosContext, deps: WorkerDeps, options: WorkerOptions): Promise<Worker> {
   const { kysely } = context.database;
@@ -64,9 +66,12 @@ export async function startWorker(context: VideosContext, deps: WorkerDeps, opti
     await expireQueued(context);
     return clamp(await nextDueInMs(kysely), options.sweepIntervalMs);
   });
-  const deliveryTimer = loop('Publishing deliveries', async () => {
+  let event = Promise.resolve();
+  const deliveryTimer = loop('Publishing deliveries', async (signal) => {
+    await event;
+    event = context.events.wait(deliveryIntervalMs, signal); // from now on: what happens while this round reads counts too
     await publishNewDeliveries(kysely, deps.queue);
-    return deliveryIntervalMs;
+    return deliveryBreathMs;
   });
   const dispatchTimer = loop('The dispatch timer', async () => {
     context.requestDispatch(await listWaitingFamilies(kysely));

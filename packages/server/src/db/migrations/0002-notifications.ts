@@ -33,6 +33,8 @@ const statements = [
   `alter table deliveries drop constraint deliveries_event_id_url_key`,
   `create unique index deliveries_target on deliveries (event_id, channel, coalesce(endpoint_id, ''))`,
   `create index deliveries_log on deliveries (workspace_id, created_at desc, id desc)`,
+  `create index deliveries_of_endpoint on deliveries (endpoint_id, created_at desc, id desc) where endpoint_id is not null`,
+  `create index deliveries_of_video on deliveries (video_id)`,
 
   `create table delivery_tries (
      id bigint generated always as identity primary key,
