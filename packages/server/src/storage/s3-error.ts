@@ -51,6 +51,7 @@ const explanations: Readonly<Record<string, Explanation>> = {
   InternalError: busy,
   RequestTimeout: busy,
   TimeoutError: ['unavailable', ({ host }) => `${host} did not answer in time`],
+  ETIMEDOUT: ['unavailable', ({ host }) => `${host} did not answer in time`],
   ECONNREFUSED: unreachable,
   ECONNRESET: ['unavailable', ({ host }) => `${host} broke the connection`],
   EPIPE: ['unavailable', ({ host }) => `${host} broke the connection`],
@@ -96,10 +97,9 @@ export function isMissingFile(error: unknown): boolean {
 export function codeOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0]);
   const thrown = asError(error);
-  if ('code' in thrown && typeof thrown.code === 'string' && thrown.name in { Error: 1, TypeError: 1 }) {
-    return thrown.code;
-  }
-  return thrown.name;
+  // The SDK gives every broken connection the name of a time-out.
+  const isOfNode = ['Error', 'TypeError', 'TimeoutError'].includes(thrown.name);
+  return isOfNode && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : thrown.name;
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -212,8 +212,27 @@ async function failOrRetry(context: VideosContext, file: FileRow, error: Error):
     error,
   });
   if (over) return giveUp(context, file, error);
+  if (error.message !== file.last_error) await tellDelay(context, file, error);
   const afterMs = backoffMs(context.options.archiveRetryMs, file.tries - 1, context.random());
   return retryFile(context, file, afterMs, error.message);
+}
+
+/** Whoever waits for the video sees in its events why; told again only when the reason is another. */
+async function tellDelay(context: VideosContext, file: FileRow, cause: Error): Promise<void> {
+  await inTransaction(context.database, async ({ trx, afterCommit }) => {
+    const video = await lockVideo(trx, file.video_id);
+    const ours = await trx
+      .selectFrom('files')
+      .select('id')
+      .where('id', '=', file.id)
+      .where('lease_token', '=', file.lease_token)
+      .where('state', '=', 'pending')
+      .executeTakeFirst();
+    if (!ours) return;
+    const data = { job_id: video.id, status: video.state, reason: cause.message.slice(0, 1_000) };
+    await recordEvent(trx, video.id, 'video.archive_delayed', data);
+    afterCommit(() => context.events.notify());
+  });
 }
 
 async function retryFile(

@@ -132,7 +132,7 @@ export interface VideoEvent {
   /** Per video, from 1, without gaps: the SSE id of a video's own stream. */
   readonly seq: number;
   readonly videoId: string;
-  /** `video.queued`, `video.submitting`, … one per state, `video.file_stored`, `video.charged`, `video.deleted`. */
+  /** `video.queued`, `video.submitting`, … one per state, `video.archive_delayed`, `video.file_stored`, `video.charged`, `video.deleted`. */
   readonly type: string;
   readonly data: Readonly<Record<string, unknown>>;
   readonly at: Date;

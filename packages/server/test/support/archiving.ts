@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { copyVideo } from '../../src/storage/copy-video.ts';
 import { createDownloader } from '../../src/storage/download.ts';
 import { DownloadError } from '../../src/storage/download-error.ts';
@@ -8,8 +9,12 @@ import type { openKlingCore } from './kling-core.ts';
 
 type Core = Awaited<ReturnType<typeof openKlingCore>>;
 
-/** The archive handler with real downloads from the sandbox. `interrupt` runs when a copy has begun. */
-export function openArchiving(core: Core, interrupt: () => Promise<void> = async () => {}) {
+/** The archive handler with real downloads from the sandbox into a store. `interrupt` runs when a copy has begun. */
+export function openArchiving(
+  core: Core,
+  interrupt: () => Promise<void> = async () => {},
+  store: BlobStore = core.blobs,
+) {
   const downloader = createDownloader({
     allowedHosts: [],
     trustedOrigins: [core.sandbox.url],
@@ -25,7 +30,7 @@ export function openArchiving(core: Core, interrupt: () => Promise<void> = async
     async copy(url, key, signal) {
       const remote = await downloader.open(url, { signal });
       await interrupt();
-      return copyVideo({ remote, store: core.blobs, key, spoolDirectory, signal });
+      return copyVideo({ remote, store, key, spoolDirectory, signal });
     },
     isGone: (error) => error instanceof DownloadError && (error.reason === 'expired' || error.reason === 'missing'),
     orderPoster: () => {},
