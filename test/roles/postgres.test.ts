@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openDatabase, type Database, type PostgresOptions } from '../../packages/server/src/db/database.ts';
-import { isConnectionFailure } from '../../packages/server/src/db/connection-failure.ts';
+import { CommitUnknownError, isConnectionFailure } from '../../packages/server/src/db/connection-failure.ts';
+import { inTransaction } from '../../packages/server/src/db/transaction.ts';
 import { Secret } from '../../packages/server/src/kernel/secret.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import {
@@ -126,6 +127,26 @@ describe.skipIf(missing)(`connections to PostgreSQL${missing ? ` (${missing})` :
         { timeout: 60_000 },
       )
       .toBe(true);
+  });
+
+  test('a commit whose answer is lost is told apart from work that was surely rolled back', async () => {
+    const proxy = await startFaultProxy({ port: server.port });
+    onTestFinished(() => proxy.stop());
+    const url = server.url.replace(`:${server.port}/`, `:${proxy.port}/`);
+    const database = await connect(url, { statementTimeoutMs: 300, connectTimeoutMs: 1_000 });
+    const lost = inTransaction(database, async ({ trx }) => {
+      await sql`create table kept_or_not (one int)`.execute(trx);
+      proxy.blackHole();
+    });
+    await expect(lost).rejects.toThrow(CommitUnknownError);
+    proxy.mend();
+    const broken = inTransaction(database, async ({ trx }) => {
+      proxy.cut();
+      await sql`create table never (one int)`.execute(trx);
+    }).catch((error: unknown) => error);
+    const error = await broken;
+    expect(isConnectionFailure(error)).toBe(true);
+    expect(error).not.toBeInstanceOf(CommitUnknownError);
   });
 
   test('cut connections, a refusal and a restart of the server need no restart of ours', async () => {
