@@ -1,12 +1,16 @@
 /** Real Redis servers on 127.0.0.1 that write nothing to disk: one alone, or three masters that are a cluster. */
-import { mkdir } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { eventually, freePorts, missingPrograms, startProgram, tempFolder, type Program } from './spawn.ts';
 
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
+  /** PEM of whom a client has to trust; null without encryption. */
+  readonly certificate: string | null;
   /** FLUSHALL: every key is gone; connections stay. */
   flush(): Promise<void>;
   /** It accepts connections and commands, and answers none until `thaw`. */
@@ -35,13 +39,15 @@ export interface RedisCluster {
 export interface RedisServerOptions {
   /** Asked for on every connection; none by default. */
   readonly password?: string;
+  /** Encrypted connections only, with a certificate for `localhost` that it signed itself. */
+  readonly tls?: boolean;
 }
 
 const slots = 16_384;
 
 /** Why it cannot be started here; null when it can. */
 export function missingRedis(): string | null {
-  return missingPrograms('redis-server');
+  return missingPrograms('redis-server', 'openssl');
 }
 
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
@@ -94,9 +100,12 @@ interface ClusterNode extends RedisServer {
   readonly busPort: number;
 }
 
-async function startNode({ folder, port, busPort, password }: NodeOptions): Promise<RedisServer> {
-  const url = `redis://${password === undefined ? '' : `:${encodeURIComponent(password)}@`}127.0.0.1:${port}`;
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no'];
+async function startNode({ folder, port, busPort, password, tls = false }: NodeOptions): Promise<RedisServer> {
+  const login = password === undefined ? '' : `:${encodeURIComponent(password)}@`;
+  const url = tls ? `rediss://${login}localhost:${port}` : `redis://${login}127.0.0.1:${port}`;
+  const certificate = tls ? await makeCertificate(folder) : null;
+  const args = tls ? ['--port', '0', '--tls-port', String(port), ...tlsArguments] : ['--port', String(port)];
+  args.push('--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no');
   args.push('--maxmemory-policy', 'noeviction');
   if (password !== undefined) args.push('--requirepass', password);
   if (busPort !== undefined) {
@@ -107,13 +116,14 @@ async function startNode({ folder, port, busPort, password }: NodeOptions): Prom
     startProgram('redis-server', args, {
       cwd: folder,
       logFile: join(folder, 'log'),
-      ready: () => ask(url, async (redis) => (await redis.ping()) === 'PONG'),
+      ready: () => ask(url, async (redis) => (await redis.ping()) === 'PONG', certificate),
     });
   let program = await start();
   return {
     url,
     port,
-    flush: async () => void (await ask(url, (redis) => redis.flushall())),
+    certificate,
+    flush: async () => void (await ask(url, (redis) => redis.flushall(), certificate)),
     freeze: () => void program.child.kill('SIGSTOP'),
     thaw: () => void program.child.kill('SIGCONT'),
     halt: () => program.stop('SIGKILL'),
@@ -149,9 +159,27 @@ async function seesAll(node: RedisServer): Promise<void> {
   );
 }
 
+const tlsArguments = ['--tls-cert-file', 'cert.pem', '--tls-key-file', 'key.pem', '--tls-auth-clients', 'no'];
+
+async function makeCertificate(folder: string): Promise<string> {
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+  const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')];
+  await promisify(execFile)('openssl', ['req', ...kind, ...names, ...files]);
+  return readFile(join(folder, 'cert.pem'), 'utf8');
+}
+
 /** One question over a connection of its own. */
-async function ask<T>(url: string, question: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = new Redis(url, { lazyConnect: true, retryStrategy: null });
+async function ask<T>(
+  url: string,
+  question: (redis: Redis) => Promise<T>,
+  certificate: string | null = null,
+): Promise<T> {
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    retryStrategy: null,
+    ...(certificate !== null && { tls: { ca: certificate } }),
+  });
   redis.on('error', () => {});
   try {
     await redis.connect();

@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo } from 'node:net';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { missingRedis, startRedis, startRedisCluster, type RedisServer } from '../../../../test/servers/redis.ts';
 import { Secret } from '../kernel/secret.ts';
@@ -119,6 +120,21 @@ test.skipIf(missing)(`one address of a cluster reaches the keys of all its nodes
   const { client, patiently } = await connect(cluster.url);
   for (let index = 0; index < 30; index++) await patiently(() => client.set(`key ${index}`, index));
   expect(client.isCluster).toBe(true);
+});
+
+test.skipIf(missing)(`over TLS the certificate is checked${because}`, async () => {
+  const encrypted = await startRedis({ password, tls: true });
+  onTestFinished(encrypted.stop);
+  const { message } = await failure(connect(encrypted.url));
+  expect(message).toMatch(/self-signed certificate.*: DEPTH_ZERO_SELF_SIGNED_CERT$/);
+  const trusted = getCACertificates('default');
+  onTestFinished(() => setDefaultCACertificates(trusted));
+  setDefaultCACertificates([...trusted, encrypted.certificate ?? '']);
+  const { client, patiently, subscribe } = await connect(encrypted.url);
+  const heard: string[] = [];
+  await subscribe('channel', { onMessage: (text) => heard.push(text), onSubscribed: () => {} });
+  await patiently(() => client.publish('channel', 'in secret'));
+  await vi.waitFor(() => expect(heard).toEqual(['in secret']), { timeout: 50_000 });
 });
 
 test('what a server repeats of an unknown command is not shown', () => {
