@@ -162,6 +162,20 @@ function failing(rule: Rule, store: () => BlobStore): void {
     expect(await keys(store(), '')).toEqual([]);
   });
 
+  rule('a stream that goes on after the announced length never was a file', async () => {
+    let seen = 0;
+    async function* tooMuch(): AsyncGenerator<Buffer> {
+      yield sample(1000);
+      // Time enough for a store that believes that it has everything.
+      for (let look = 0; look < 20; look++) if (await store().find('x/more')) seen++;
+      yield sample(1);
+    }
+    const put = store().put('x/more', Readable.from(tooMuch(), { objectMode: false }), options(sample(1000)));
+    await expect(put).rejects.toMatchObject({ name: 'StorageError', reason: 'incomplete' });
+    expect(seen).toBe(0);
+    expect(await keys(store(), '')).toEqual([]);
+  });
+
   rule('a stream that fails passes its own error on and nothing becomes visible', async () => {
     const failure = new Error('the source broke');
     await expect(store().put('x/broken', breaking(failure), options(sample(1000)))).rejects.toBe(failure);

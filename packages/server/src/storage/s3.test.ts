@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Secret } from '../kernel/secret.ts';
 import { missingS3, startS3, type S3Server } from '../../../../test/servers/s3.ts';
@@ -84,6 +86,17 @@ describe.skipIf(missing)(`S3, on Ceph's radosgw${missing ? ` (${missing})` : ''}
     expect(await server.unfinishedUploads(config.bucket)).toEqual([]);
     expect(await keysOf(store)).toEqual([]);
   });
+
+  it('memory does not grow with the files, however many go up at once', async () => {
+    const script = new URL('s3.memory.testing.ts', import.meta.url).pathname;
+    const { endpoint, credentials } = server;
+    const place = [endpoint, await server.makeBucket(), credentials.accessKeyId, credentials.secretAccessKey];
+    const flags = ['--conditions=source', '--disable-warning=ExperimentalWarning'];
+    const { stdout } = await promisify(execFile)(process.execPath, [...flags, script, ...place]);
+    expect(Number(stdout)).toBeGreaterThanOrEqual(0);
+    // Twenty-four files of 20 MB more are 480 MB.
+    expect(Number(stdout)).toBeLessThan(64 * 1024 * 1024);
+  }, 120_000);
 
   it('lists more files than one page holds', async () => {
     const { store } = await openInParts();
