@@ -37,7 +37,9 @@ const alreadyExists = 6;
 
 /** How long a call may take in all, its repetitions included. */
 const callMs = 4_000;
-/** How long publishes and acknowledgements wait for each other. */
+/** How long publishes wait for each other: those of one call come together anyway. */
+const publishGatherMs = 1;
+/** How long acknowledgements wait for each other. */
 const gatherMs = 5;
 const maxReconnectMs = 2_000;
 /** Longer than any handler takes: a subscription that is closing keeps its leases for this long. */
@@ -77,7 +79,7 @@ export function createPubSubClient({
   function topicOf(name: string): Topic {
     const known = topics.get(name);
     if (known) return known;
-    const batching = { maxMilliseconds: gatherMs };
+    const batching = { maxMilliseconds: publishGatherMs };
     const topic = pubsub.topic(`${prefix}-${name}`, { batching, gaxOpts });
     topics.set(name, topic);
     return topic;
