@@ -34,10 +34,12 @@ describe.skipIf(missing)(`a platform under load${missing ? ` (skipped: ${missing
   let prometheus: PrometheusServer;
   let dailies: Dailies;
   let webhookUrl: string;
+  let logs: string;
 
   beforeAll(async () => {
     const folder = await tempFolder('monitoring');
     release.push(folder.remove);
+    logs = folder.path;
     const server = await startPostgres();
     release.push(server.stop);
     const database = await createPostgresDatabase(server.url);
@@ -74,7 +76,7 @@ describe.skipIf(missing)(`a platform under load${missing ? ` (skipped: ${missing
       PORT: '0',
       CALLBACKS_PORT: callbacksPort,
       METRICS_PORT: '0',
-      LOG_LEVEL: 'warn',
+      LOG_LEVEL: 'info',
     };
     // It brings the schema up to date and makes the key.
     const whole = await start(['serve'], env, serverReady);
@@ -134,7 +136,10 @@ describe.skipIf(missing)(`a platform under load${missing ? ` (skipped: ${missing
       const rows = await Promise.all(
         queries.map(async (query) => ({ ...query, rows: await prometheus.query(query.expr) })),
       );
-      console.log(rows.map(({ title, rows: found }) => `${String(found.length).padStart(4)}  ${title}`).join('\n'));
+      const lines = rows.map(
+        ({ title, expr, rows: found }) => `${String(found.length).padStart(4)} rows  ${title}: ${expr}`,
+      );
+      process.stdout.write(`${lines.join('\n')}\n`);
       const empty = rows.filter(({ rows: found }) => !found.some((row) => Number.isFinite(row.value)));
       expect(empty.map(({ title, expr }) => `${title}: ${expr}`)).toEqual([]);
 
@@ -169,6 +174,21 @@ describe.skipIf(missing)(`a platform under load${missing ? ` (skipped: ${missing
     expect(await value('max(max_over_time(dailies_slots_in_use[5m]))')).toBe(slots);
   });
 
+  test('the lines of a request, its video, its task and its file join by their ids', async () => {
+    const apiLines = await readLog(join(logs, 'api.log'));
+    const workerLines = await readLog(join(logs, 'worker.log'));
+    const request = apiLines.find((line) => line['msg'] === 'request' && line['status'] === 202);
+    expect(request).toMatchObject({ requestId: expect.any(String), videoId: expect.stringMatching(/^vid_/) });
+    const of = (msg: string) =>
+      workerLines.find((line) => line['msg'] === msg && line['videoId'] === request?.['videoId']);
+    const task = of('Kling has the task');
+    const ended = of('A task ended');
+    const ids = { attemptId: expect.stringMatching(/^att_/), taskId: expect.any(String) };
+    expect(task).toMatchObject({ ...ids, providerRequestId: expect.any(String), externalTaskId: expect.any(String) });
+    expect(ended).toMatchObject({ attemptId: task?.['attemptId'], taskId: task?.['taskId'] });
+    expect(of('A paid file was stored')).toMatchObject({ fileId: ended?.['fileId'] });
+  });
+
   test('nothing in a label names a video, an attempt or a file', async () => {
     const rows = await prometheus.query('{job=~"dailies-.*"}');
     expect(rows.length).toBeGreaterThan(300);
@@ -178,6 +198,11 @@ describe.skipIf(missing)(`a platform under load${missing ? ` (skipped: ${missing
     ).toEqual([]);
   });
 });
+
+async function readLog(file: string): Promise<Readonly<Record<string, unknown>>[]> {
+  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line.startsWith('{'));
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>); // written by pino
+}
 
 /** An address for webhooks on this machine, which workers refuse to call: so refused deliveries and dead letters are seen, too. */
 async function startReceiver(release: (() => Promise<unknown>)[]): Promise<string> {

@@ -26,7 +26,7 @@ export function addPlatformFigures(
   const { kysely, native } = database;
   const { provider, role } = config;
   metrics.set({ name: 'dailies_build_info', labels: { version, role, provider }, value: 1 });
-  const read = async () => samplesOf(await readFigures(kysely, provider), config.metrics.tasksPerWorker);
+  const read = async () => sampleFigures(await readFigures(kysely, provider), config.metrics.tasksPerWorker);
   metrics.addFigures('the platform', read, { up: 'dailies_figures_up' });
   metrics.addFigures(
     'the queue engine',
@@ -72,14 +72,15 @@ export function addPlatformFigures(
 }
 
 /** How many workers the work there is wants (docs/monitoring.md). */
-export function workersWanted(
+function workersWanted(
   work: { readonly depth: number; readonly inFlight: number; readonly slots: number },
   tasksPerWorker: number,
 ): number {
   return Math.ceil(Math.min(work.depth + work.inFlight, work.slots) / tasksPerWorker);
 }
 
-function samplesOf(figures: Figures, tasksPerWorker: number): Sample[] {
+/** The figures as the gauges that show them. */
+export function sampleFigures(figures: Figures, tasksPerWorker: number): Sample[] {
   const { queued, underWay, due, pools, files, deliveries } = figures;
   const depth = queued + Object.values(due).reduce((sum, count) => sum + count, 0);
   const inFlight = pools.reduce((sum, pool) => sum + pool.inUse, 0);

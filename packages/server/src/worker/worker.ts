@@ -121,7 +121,10 @@ async function consumeAll(
       context.log('error', 'A handler crashed', { ...fields, error: outcome.error });
       await recordCrash(context, message, outcome.error);
     } else if (outcome.result === 'fail') {
+      context.log('warn', 'A message was given up', { ...fields, reason: outcome.reason });
       await recordDeadLetter(context, message, outcome.reason);
+    } else if (outcome.result === 'retry') {
+      context.log('info', 'A message will come again', { ...fields, reason: outcome.reason, afterMs: outcome.afterMs });
     }
   };
   const kinds = Object.keys(handlers) as MessageKind[]; // the keys of a closed record
