@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { missingRedis, startRedis, startRedisCluster, type RedisServer } from '../../../../test/servers/redis.ts';
 import { Secret } from '../kernel/secret.ts';
@@ -86,6 +87,21 @@ describe.skipIf(missing)(`a connection to Redis${because}`, () => {
     await server.resume();
     await vi.waitFor(() => expect(isReady()).toBe(true), { timeout: 50_000 });
     expect(await patiently(() => client.exists('late'))).toBe(0);
+  });
+
+  test('a server that lost its place to another is left for whoever answers at its address', async () => {
+    const { client, patiently } = await connect(server.url);
+    const before = await client.client('ID');
+    const other = new Redis(server.url);
+    onTestFinished(() => other.disconnect());
+    await other.replicaof('127.0.0.1', 9);
+    try {
+      expect((await failure(patiently(() => client.set('key', 'value')))).ms).toBeLessThan(withinMs);
+    } finally {
+      await other.replicaof('NO', 'ONE');
+    }
+    await patiently(() => client.set('key', 'value'));
+    expect(await client.client('ID')).toBeGreaterThan(before);
   });
 
   test('a subscription hears again after its server ended and came back', async () => {

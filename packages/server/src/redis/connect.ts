@@ -84,6 +84,8 @@ const singleOptions = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   retryStrategy: wait,
+  // A server that lost its place to another: its name leads to that one by now.
+  reconnectOnError: ({ message }) => message.startsWith('READONLY'),
 } as const satisfies RedisOptions;
 
 function clusterOptions({ username, password, tls }: ServerOptions): ConstructorParameters<typeof Cluster>[1] {
