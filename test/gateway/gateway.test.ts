@@ -138,6 +138,43 @@ describe.skipIf(reason !== null)(`the gateway${reason === null ? '' : ` (${reaso
     leave.abort();
   });
 
+  test('a file of several pieces comes whole and in any range, and each piece is fetched once', async () => {
+    const film = Array.from({ length: 350_000 }, (_, at) => String(at).padStart(10, '0')).join(''); // 3.5 MB
+    const ranges: string[] = [];
+    const api = await upstream((_, head) => {
+      const validators = 'ETag: "film"\r\nAccept-Ranges: bytes\r\nCache-Control: public, max-age=60\r\n';
+      if (head.startsWith('HEAD')) return `HTTP/1.1 200 OK\r\n${validators}Content-Length: ${film.length}\r\n\r\n`;
+      const [, start = '', end = ''] = /range: bytes=(\d+)-(\d+)/i.exec(head) ?? [];
+      ranges.push(`${start}-${end}`);
+      const piece = film.slice(Number(start), Number(end) + 1);
+      const place = `Content-Range: bytes ${start}-${Number(start) + piece.length - 1}/${film.length}`;
+      return `HTTP/1.1 206 Partial Content\r\n${validators}${place}\r\nContent-Length: ${piece.length}\r\n\r\n${piece}`;
+    });
+    const gateway = await gatewayTo([api]);
+    const link = `${gateway.url}/api/videos/vid_1/content?expires=1&signature=x`;
+    const across = await fetch(link, { headers: { range: 'bytes=1048570-1048580' } });
+    expect([across.status, across.headers.get('content-range')]).toEqual([206, 'bytes 1048570-1048580/3500000']);
+    expect(await across.text()).toBe(film.slice(1_048_570, 1_048_581));
+    expect(ranges).toEqual(['0-1048575', '1048576-2097151']);
+    expect((await (await fetch(link)).text()) === film).toBe(true);
+    const tail = await fetch(link, { headers: { range: 'bytes=-10' } });
+    expect(await tail.text()).toBe(film.slice(-10));
+    expect(ranges).toHaveLength(4);
+    expect(api.requests.filter((line) => line.startsWith('HEAD'))).toHaveLength(1);
+  });
+
+  test('what a key opened is never kept, whatever the api says of it', async () => {
+    const answer =
+      'HTTP/1.1 200 OK\r\nETag: "film"\r\nCache-Control: public, max-age=60\r\nContent-Length: 2\r\n\r\nhi';
+    const api = await upstream(() => answer);
+    const gateway = await gatewayTo([api]);
+    for (const key of ['one', 'two']) {
+      const headers = { authorization: `Bearer ${key}` };
+      expect((await fetch(`${gateway.url}/api/videos/vid_1/content`, { headers })).status).toBe(200);
+    }
+    expect(api.requests).toHaveLength(2);
+  });
+
   test('inner pages are hidden, and the request id of a caller goes through', async () => {
     const api = await upstream(() => accepted);
     const gateway = await gatewayTo([api]);

@@ -13,8 +13,8 @@ export type Reaction = 'reset' | string;
 
 export const accepted = 'HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}';
 
-/** @param react told how many requests came before */
-export async function startUpstream(react: (before: number) => Reaction): Promise<Upstream> {
+/** @param react told how many requests came before, and the head of this one */
+export async function startUpstream(react: (before: number, head: string) => Reaction): Promise<Upstream> {
   const requests: string[] = [];
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -27,7 +27,7 @@ export async function startUpstream(react: (before: number) => Reaction): Promis
       const [head = '', body] = text.split('\r\n\r\n');
       if (body === undefined || body.length < Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)) return;
       text = '';
-      const reaction = react(requests.length);
+      const reaction = react(requests.length, head);
       requests.push(head.split('\r\n')[0] ?? '');
       if (reaction === 'reset') socket.resetAndDestroy();
       else socket.write(reaction);
