@@ -197,6 +197,7 @@ describe('deliveries', () => {
     await addEndpoint({ event_types: ['video.completed'] });
     const disabled = await addEndpoint();
     await call('PATCH', `/api/webhooks/${disabled.id}`, { disabled: true });
+    expect((await call('POST', '/api/webhooks', { url: receiver.url }, api.otherAuthorization)).status).toBe(201);
     const videoId = await cancelOne({ webhook_url: receiver.url });
     expect((await deliveriesOf(`video=${videoId}`)).data).toHaveLength(3);
     await notifyAll();
