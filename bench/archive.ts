@@ -17,7 +17,7 @@ import { withFolder } from './surroundings.ts';
 const filmBytes = 20 * 1024 * 1024;
 const rounds = 3;
 const mega = 1024 * 1024;
-/** As the compose file runs its workers: V8 otherwise spends 48 MB on young objects, however few live (docs/performance.md). */
+/** For workers that copy many films at once: V8 otherwise spends 48 MB on young objects, however few live (docs/performance.md). */
 const workerFlag = '--max-semi-space-size=4';
 
 export const archive: Bench = async () => {
