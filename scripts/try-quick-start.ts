@@ -1,12 +1,16 @@
 /**
  * Does what the README says a newcomer should do, and fails where it does not work: the demo's file must be H.264 of the right length
  * with its index in front, the server must come up, its first request be accepted and end as a video that Chromium plays, the CLI find it.
+ * With `--engines` the server runs on a real PostgreSQL (TEST_DATABASE_URL), Redis and S3 instead of embedded, and the rest is unchanged.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createPostgresDatabase } from '../test/servers/postgres.ts';
+import { startRedis } from '../test/servers/redis.ts';
+import { startS3 } from '../test/servers/s3.ts';
 import { playInChromium } from './play-in-chromium.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -14,7 +18,8 @@ const readme = await readFile(path.join(root, 'README.md'), 'utf8');
 const commands = [...readme.matchAll(/^```sh\n(.+?)^```/gms)].flatMap(([, block = '']) => block.trim().split('\n'));
 
 const folder = await mkdtemp(path.join(tmpdir(), 'dailies-quick-start-'));
-const env = { DATA_DIR: path.join(folder, '.dailies'), PORT: '0', CALLBACKS_PORT: '0', SANDBOX_PORT: '0' };
+const dataDir = path.join(folder, '.dailies');
+const env: Record<string, string> = { DATA_DIR: dataDir, PORT: '0', CALLBACKS_PORT: '0', SANDBOX_PORT: '0' };
 
 const [demo, start, curl, test, ...cli] = commands;
 expectText(demo, 'npm ci && npm run demo');
@@ -24,6 +29,8 @@ expectText(test, 'npm ci && npm test');
 const demoLines = run('npm run --silent demo', root).trim().split('\n');
 checkFile(demoLines.at(-1) ?? '');
 
+const engines = process.argv.includes('--engines') ? await startEngines() : undefined;
+Object.assign(env, engines?.env);
 const server = spawn('npm', ['start'], { cwd: root, env: { ...process.env, ...env }, detached: true });
 try {
   const printed = await ready(server);
@@ -31,7 +38,7 @@ try {
   const pasted = /^ {2}curl .*$/m.exec(printed)?.[0].trim() ?? '';
   // Only the address and the folder may differ between the README and what the server prints.
   expectText(
-    pasted.replace(url, 'http://127.0.0.1:8000').replace(`${env.DATA_DIR}/api-key`, '.dailies/api-key'),
+    pasted.replace(url, 'http://127.0.0.1:8000').replace(`${dataDir}/api-key`, '.dailies/api-key'),
     curl ?? '',
   );
   const video = JSON.parse(run(`curl -sS ${pasted.slice('curl '.length)}`, folder)) as Record<string, unknown>; // checked below
@@ -51,7 +58,30 @@ try {
 } finally {
   if (server.pid !== undefined) process.kill(-server.pid, 'SIGTERM');
   await new Promise((resolve) => server.once('close', resolve));
+  await engines?.stop();
   await rm(folder, { recursive: true });
+}
+
+async function startEngines(): Promise<{ env: Record<string, string>; stop(): Promise<void> }> {
+  const database = await createPostgresDatabase(
+    process.env['TEST_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres',
+  );
+  const [redis, s3] = await Promise.all([startRedis(), startS3()]);
+  return {
+    env: {
+      DATABASE_URL: database.url,
+      REDIS_URL: redis.url,
+      S3_BUCKET: await s3.makeBucket(),
+      S3_ENDPOINT: s3.endpoint,
+      S3_ACCESS_KEY_ID: s3.credentials.accessKeyId,
+      S3_SECRET_ACCESS_KEY: s3.credentials.secretAccessKey,
+      KLING_PROVIDER: 'sandbox',
+    },
+    stop: async () => {
+      await Promise.all([redis.stop(), s3.stop()]);
+      await database.drop();
+    },
+  };
 }
 
 function run(command: string, cwd: string): string {
