@@ -14,7 +14,7 @@ import type { EndpointWithSecret, WebhookEndpoint, Webhooks } from './webhooks.t
 
 type EndpointRow = Selectable<Tables['webhook_endpoints']>;
 
-export const endpointsMax = 20;
+const endpointsMax = 20;
 /** How long the old secret signs beside a new one. */
 const rotationMs = 24 * 60 * 60_000;
 
