@@ -1,7 +1,7 @@
 import { request } from 'node:https';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { missingNginx, startNginx, type NginxServer } from '../servers/nginx.ts';
-import { accepted, neverLeftOut, startUpstream, type Upstream } from './upstreams.ts';
+import { accepted, neverLeftOut, reset, startUpstream, type Reaction, type Upstream } from './upstreams.ts';
 
 const reason = missingNginx();
 
@@ -30,7 +30,7 @@ const keyed = { ...create, headers: { ...create.headers, 'idempotency-key': 'one
 
 describe.skipIf(reason !== null)(`the gateway${reason === null ? '' : ` (${reason})`}`, () => {
   test('a create without Idempotency-Key reaches one replica once, even if its answer is lost', async () => {
-    const broken = [await upstream(() => 'reset'), await upstream(() => 'reset')];
+    const broken = [await upstream(() => reset), await upstream(() => reset)];
     const gateway = await gatewayTo(broken);
     for (let times = 1; times <= 5; times++) {
       const answer = await fetch(`${gateway.url}/api/videos`, create);
@@ -49,7 +49,7 @@ describe.skipIf(reason !== null)(`the gateway${reason === null ? '' : ` (${reaso
       ['/api/videos', {}],
     ] as const) {
       let seen = 0;
-      const react = (): string => (seen++ === 0 ? 'reset' : accepted);
+      const react = (): Reaction => (seen++ === 0 ? reset : accepted);
       const both = [await upstream(react), await upstream(react)];
       const gateway = await gatewayTo(both);
       expect((await fetch(gateway.url + path, init)).status).toBe(202);
@@ -58,7 +58,7 @@ describe.skipIf(reason !== null)(`the gateway${reason === null ? '' : ` (${reaso
   });
 
   test('a create with Idempotency-Key that no replica answers is 503 with Retry-After, as a problem', async () => {
-    const gateway = await gatewayTo([await upstream(() => 'reset'), await upstream(() => 'reset')]);
+    const gateway = await gatewayTo([await upstream(() => reset), await upstream(() => reset)]);
     const answer = await fetch(`${gateway.url}/api/videos`, keyed);
     expect(answer.status).toBe(503);
     expect(answer.headers.get('retry-after')).toBe('5');
@@ -223,7 +223,7 @@ describe.skipIf(reason !== null)(`the gateway${reason === null ? '' : ` (${reaso
   });
 
   test('the logs hold no signature, no key and no proof of a callback, also when replicas fail', async () => {
-    const gateway = await gatewayTo([await upstream(() => 'reset')], {
+    const gateway = await gatewayTo([await upstream(() => reset)], {
       GATEWAY_KEY_RATE: '1r/s',
       GATEWAY_KEY_BURST: '3',
     });

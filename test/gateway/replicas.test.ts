@@ -69,10 +69,14 @@ async function create(idempotencyKey: string): Promise<{ status: number; id: str
 async function storedVideos(): Promise<readonly { id: string; client: string }[]> {
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
-  const { rows } = await client
-    .query<{ id: string; client: string }>(`select id, metadata->>'client' as client from videos`)
-    .finally(() => client.end());
-  return rows;
+  try {
+    const { rows } = await client.query<{ id: string; client: string }>(
+      `select id, metadata->>'client' as client from videos`,
+    );
+    return rows;
+  } finally {
+    await client.end();
+  }
 }
 
 interface Reader {

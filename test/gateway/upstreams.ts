@@ -8,8 +8,11 @@ export interface Upstream {
   stop(): Promise<void>;
 }
 
-/** What becomes of a request once it has arrived: the text of an answer, or a broken connection. */
-export type Reaction = 'reset' | string;
+/** Breaks the connection instead of an answer. */
+export const reset = Symbol('reset');
+
+/** What becomes of a request once it has arrived; a text is the whole answer. */
+export type Reaction = typeof reset | string;
 
 export const accepted = 'HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}';
 
@@ -29,7 +32,7 @@ export async function startUpstream(react: (before: number, head: string) => Rea
       text = '';
       const reaction = react(requests.length, head);
       requests.push(head.split('\r\n')[0] ?? '');
-      if (reaction === 'reset') socket.resetAndDestroy();
+      if (reaction === reset) socket.resetAndDestroy();
       else socket.write(reaction);
     });
   });
