@@ -98,6 +98,10 @@ export async function startProgram(name: string, args: readonly string[], option
     env: { ...process.env, ...options.env },
     stdio: ['ignore', log.fd, log.fd],
   });
+  // A test run that fails early takes its servers along.
+  const killAtExit = (): void => void child.kill('SIGKILL');
+  process.once('exit', killAtExit);
+  child.once('exit', () => process.off('exit', killAtExit));
   const ended = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
