@@ -26,7 +26,7 @@ export function addPlatformFigures(
   const { kysely, native } = database;
   const { provider, role } = config;
   metrics.set({ name: 'dailies_build_info', labels: { version, role, provider }, value: 1 });
-  const read = async () => sampleFigures(await readFigures(kysely, provider), config.metrics.tasksPerWorker);
+  const read = async () => sampleFigures(await readFigures(database, provider), config.metrics.tasksPerWorker);
   metrics.addFigures('the platform', read, { up: 'dailies_figures_up' });
   metrics.addFigures(
     'the queue engine',

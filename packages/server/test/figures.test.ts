@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 async function read() {
-  return readFigures(database.kysely, 'sandbox');
+  return readFigures(database, 'sandbox');
 }
 
 describe('figures of the platform', () => {

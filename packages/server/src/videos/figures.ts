@@ -2,8 +2,10 @@
  * The state of the platform in numbers, for monitoring. Everything is read from sums that are kept anyway or from small partial indexes,
  * so it costs the same with a million videos waiting as with none; only `readLedgerFigures` reads a whole table.
  */
-import { sql, type Kysely } from 'kysely';
+import { sql, type Kysely, type Transaction } from 'kysely';
+import type { Database } from '../db/database.ts';
 import type { Provider, Tables } from '../db/tables.ts';
+import { inTransaction } from '../db/transaction.ts';
 
 export interface PoolFigures {
   readonly account: string;
@@ -55,7 +57,15 @@ const failingTries = 3;
 const fullestMax = 20;
 const keptForDays = 30;
 
-export async function readFigures(kysely: Kysely<Tables>, provider: Provider): Promise<Figures> {
+export async function readFigures(database: Database, provider: Provider): Promise<Figures> {
+  return inTransaction(database, async ({ trx }) => {
+    // PostgreSQL expects far more rows of a recursion than come, and would compile for longer than it then runs.
+    await sql`set local jit = off`.execute(trx);
+    return read(trx, provider);
+  });
+}
+
+async function read(kysely: Transaction<Tables>, provider: Provider): Promise<Figures> {
   const scalars = await readScalars(kysely);
   const states = await countUnderWay(kysely);
   const pools = await readPools(kysely, provider);
@@ -107,7 +117,7 @@ interface Scalars {
  * The oldest waiting video without a scan of the backlog: `videos_next` is asked for the priorities of each waiting flow one after
  * the other (there are 21), and for the oldest of each.
  */
-async function readScalars(kysely: Kysely<Tables>): Promise<Scalars> {
+async function readScalars(kysely: Transaction<Tables>): Promise<Scalars> {
   const { rows } = await sql<Scalars>`
     with recursive level as (
       select flow.family_id, flow.workspace_id, (select priority from videos video where video.family_id = flow.family_id
@@ -146,7 +156,7 @@ async function readScalars(kysely: Kysely<Tables>): Promise<Scalars> {
 }
 
 /** Bounded by the slots and by the files that are not stored. */
-async function countUnderWay(kysely: Kysely<Tables>): Promise<Record<string, number>> {
+async function countUnderWay(kysely: Transaction<Tables>): Promise<Record<string, number>> {
   const { rows } = await sql<{ state: string; count: number }>`
     select video.state, count(*)::int as count from (
       select video_id from attempts where holds_slot
@@ -158,7 +168,7 @@ async function countUnderWay(kysely: Kysely<Tables>): Promise<Record<string, num
   return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
 }
 
-async function readPools(kysely: Kysely<Tables>, provider: Provider): Promise<PoolFigures[]> {
+async function readPools(kysely: Transaction<Tables>, provider: Provider): Promise<PoolFigures[]> {
   const { rows } = await sql<PoolFigures>`
     select pool.account_id as account, pool.model, pool.pack_type as pack, pool.capacity,
       least(pool.capacity, pool.effective) as effective, pool.in_use as "inUse",
@@ -177,7 +187,7 @@ async function readPools(kysely: Kysely<Tables>, provider: Provider): Promise<Po
   return rows;
 }
 
-async function readBudgets(kysely: Kysely<Tables>): Promise<Pick<Figures, 'budgets' | 'fullest'>> {
+async function readBudgets(kysely: Transaction<Tables>): Promise<Pick<Figures, 'budgets' | 'fullest'>> {
   const sums = await kysely
     .selectFrom('budgets')
     .select([
