@@ -188,8 +188,9 @@ export async function listWorkspaceEvents(
     .where('workspace_id', '=', workspaceId)
     .where(sql<boolean>`(xid, id) > (${place[1] ?? '0'}::xid8, ${place[2] ?? '0'}::bigint)`)
     .where(sql<boolean>`xid < (select dailies_event_horizon())`)
-    .orderBy('xid')
-    .orderBy('id')
+    // The column; the bare name would be that of the text, in which 1000 comes before 999.
+    .orderBy('events.xid')
+    .orderBy('events.id')
     .execute();
   const events = rows.map(toEvent);
   return { events, cursor: events.at(-1)?.cursor ?? `${place[1]}-${place[2]}` };
