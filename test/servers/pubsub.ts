@@ -21,6 +21,8 @@ export interface PubSubServer {
   /** Messages of a subscription that wait or are in hand; null when there is none of that name. */
   count(subscription: string): number | null;
   config(subscription: string): SubscriptionConfig | null;
+  /** How many streams are open. */
+  streams(): number;
   /** Takes one message for some seconds, as a consumer that says nothing more. @returns whether there was one */
   take(subscription: string, seconds: number): boolean;
   /** Everyone who has a message of the subscription in hand loses it, without being told. */
@@ -168,6 +170,7 @@ export async function startPubSub(options: { readonly projectId?: string } = {})
     projectId,
     count: (subscription) => named(subscription)?.count() ?? null,
     config: (subscription) => named(subscription)?.config ?? null,
+    streams: () => pulls.size,
     take: (subscription, seconds) => named(subscription)?.pull(1, seconds).length === 1,
     loseLeases: (subscription) => named(subscription)?.loseLeases(),
     publish: (topic, data) => void publish(`projects/${projectId}/topics/${topic}`, [{ data: Buffer.from(data) }]),

@@ -21,6 +21,8 @@ export interface SqsServer {
   count(queue: string): number | null;
   /** The settings of a queue; null when there is none. */
   attributes(queue: string): Readonly<Record<string, string>> | null;
+  /** From now on a message is given up after so many deliveries. */
+  limitReceives(queue: string, most: number): void;
   /** Everyone who has a message of the queue in hand loses it, without being told. */
   loseLeases(queue: string): void;
   /** Puts messages into a queue from which they then come. */
@@ -77,6 +79,11 @@ export async function startSqs(options: { readonly region?: string } = {}): Prom
       return found ? found.messages.ready.length + found.messages.inflight.length : null;
     },
     attributes: (queue) => sqsStore.inspectQueue(queue)?.attributes ?? null,
+    limitReceives(queue, most) {
+      const found = sqsStore.getQueueByName(queue);
+      const policy: unknown = JSON.parse(found?.attributes['RedrivePolicy'] ?? '{}');
+      found?.setAttributes({ RedrivePolicy: JSON.stringify(Object.assign({}, policy, { maxReceiveCount: most })) });
+    },
     loseLeases(queue) {
       const inFlight = sqsStore.inspectQueue(queue)?.messages.inflight ?? [];
       for (const { receiptHandle } of inFlight) sqsStore.getQueueByName(queue)?.changeVisibility(receiptHandle, 0);

@@ -58,11 +58,12 @@ export function createPushConsumer(
   function receive(message: PubSubMessage): void {
     if (stopping.signal.aborted) message.nack();
     else if (hands.count() < options.concurrency) take(message);
-    else
-      early.set(
-        message,
-        setTimeout(() => giveBackEarly(message), source.leaveMs),
-      );
+    else hold(message);
+  }
+
+  function hold(message: PubSubMessage): void {
+    const timer = setTimeout(() => giveBackEarly(message), source.leaveMs);
+    early.set(message, timer);
   }
 
   function giveBackEarly(message: PubSubMessage): void {
@@ -84,6 +85,7 @@ export function createPushConsumer(
     if (id === null) {
       onError(new Error(`A message of the subscription for ${source.kind} is not one of ours.`), 'reading a message');
       message.ack();
+      takeEarly();
       return;
     }
     void hands.take({ kind: source.kind, id }, message).then(takeEarly);

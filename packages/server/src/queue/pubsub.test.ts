@@ -230,11 +230,14 @@ describe('pubsub', () => {
     expect(most).toBe(4);
   });
 
-  test('closing ends the streams at once', async () => {
-    const { queue } = await openEmpty();
+  test('closing ends all streams at once, those of dead letters too', async () => {
+    const { queue, errors } = await openEmpty({ onDead: async () => {} });
     for (const kind of messageKinds) await handle(queue, kind);
+    await eventually('they are open', () => server.streams() === 2 * messageKinds.length);
     const start = performance.now();
     await queue.close();
     expect(performance.now() - start).toBeLessThan(3_000);
+    await eventually('they are closed', () => server.streams() === 0);
+    expect(errors).toEqual([]);
   });
 });

@@ -19,7 +19,7 @@ const deadOf = (kind: MessageKind) => `${kind}-dead` as const;
 export async function openPubSubQueue(options: PubSubQueueOptions & QueueReporting): Promise<Queue> {
   const { leaseSeconds = usualLeaseSeconds, onError = () => {}, onDead } = options;
   const client = createPubSubClient({ ...options, leaseSeconds });
-  const consumers = new Map<MessageKind, Set<PushConsumer>>(messageKinds.map((kind) => [kind, new Set()]));
+  const consumers = new Set<Consumer & { readonly kind: MessageKind; readonly main: PushConsumer }>();
 
   let ensuring: Promise<void> | undefined;
   function ensure(): Promise<void> {
@@ -76,32 +76,31 @@ export async function openPubSubQueue(options: PubSubQueueOptions & QueueReporti
     async consume(kind, handler, consumeOptions) {
       const { concurrency } = consumeOptions;
       const main = createPushConsumer(sourceOf(kind, kind, concurrency), handler, { ...consumeOptions, onError });
-      consumers.get(kind)?.add(main);
       const parts: Consumer[] = [main];
       if (onDead) {
         const drain = drainDead(onDead);
         const source = sourceOf(kind, deadOf(kind), drain.options.concurrency);
-        const dead = createPushConsumer(source, drain.handler, { ...drain.options, onError });
-        parts.push(dead);
+        parts.push(createPushConsumer(source, drain.handler, { ...drain.options, onError }));
       }
-      return {
-        async stop(graceMs) {
+      const consumer = {
+        kind,
+        main,
+        async stop(graceMs: number) {
           await Promise.all(parts.map((part) => part.stop(graceMs)));
-          consumers.get(kind)?.delete(main);
+          consumers.delete(consumer);
         },
       };
+      consumers.add(consumer);
+      return consumer;
     },
     async depth() {
-      const counts = [...consumers].map(([kind, group]) => [kind, sum([...group].map(({ inHand }) => inHand()))]);
-      return Object.fromEntries(counts) as Record<MessageKind, number>; // one entry per kind
+      const counts = { submit: 0, look: 0, archive: 0, notify: 0 };
+      for (const { kind, main } of consumers) counts[kind] += main.inHand();
+      return counts;
     },
     async close() {
-      await Promise.all([...consumers.values()].flatMap((group) => [...group].map((consumer) => consumer.stop(0))));
+      await Promise.all([...consumers].map((consumer) => consumer.stop(0)));
       await client.close();
     },
   };
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -120,6 +120,21 @@ describe('sqs', () => {
     expect(errors).toEqual(['settling a message: the database is away']);
   });
 
+  test('a message whose outcome can never be recorded ends in onDead', async () => {
+    const dead: Message[] = [];
+    const { queue } = await openEmpty({ onDead: async (message) => void dead.push(message) });
+    server.limitReceives('test-submit', 2);
+    let deliveries = 0;
+    const settled = async (): Promise<void> => {
+      deliveries++;
+      throw new Error('the database is away');
+    };
+    await queue.consume('submit', async () => done, { concurrency: 1, settled });
+    await queue.publish([{ kind: 'submit', id: 'unlucky' }]);
+    await eventually('it is given up', () => dead.length === 1 && server.count('test-submit-dead') === 0);
+    expect({ dead, deliveries }).toEqual({ dead: [{ kind: 'submit', id: 'unlucky' }], deliveries: 2 });
+  });
+
   test('dead letters stay where they are while nobody takes them', async () => {
     const { queue } = await openEmpty();
     server.put('test-submit-dead', JSON.stringify({ id: 'given-up' }));
