@@ -50,7 +50,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all([...apis, receiver].map((one) => one?.stop()));
+  await Promise.all(apis.map((api) => api.stop()));
+  await receiver?.stop();
   await gateway?.stop();
   await folder?.remove();
   await database?.drop();
