@@ -66,7 +66,7 @@ export function addPlatformFigures(
           { name: 'dailies_ledger_drift_credits', labels: { amount: 'captured' }, value: capturedDrift },
         ];
       },
-      { freshMs: ledgerFreshMs, timeoutMs: 60_000 },
+      { freshMs: ledgerFreshMs },
     );
   }
 }

@@ -57,6 +57,19 @@ test('a read that hangs costs its own figures and nothing else', async () => {
   expect(await linesOf(metrics, 'dailies_queue_up')).toEqual(['dailies_queue_up 0']);
 });
 
+test('a read that failed is tried again at the next look, however long its figures are good', async () => {
+  const metrics = createMetrics();
+  let works = false;
+  const read = async (): Promise<Sample[]> => {
+    if (!works) throw new Error('no database');
+    return [{ name: 'dailies_ledger_sum_credits', value: 0 }];
+  };
+  metrics.addFigures('the ledger', read, { freshMs: 3_600_000 });
+  expect(await linesOf(metrics, 'dailies_ledger_sum_credits')).toEqual([]);
+  works = true;
+  expect(await linesOf(metrics, 'dailies_ledger_sum_credits')).toEqual(['dailies_ledger_sum_credits 0']);
+});
+
 test('however many look at once, figures are read once, and not again while they are fresh', async () => {
   const metrics = createMetrics();
   const read = vi.fn(async (): Promise<Sample[]> => []);

@@ -35,8 +35,9 @@ export interface Metrics {
 }
 
 export interface FiguresOptions {
+  /** How long what was read is good; a read that failed is tried again at the next look. */
   readonly freshMs?: number;
-  /** How long somebody who looks waits for it. */
+  /** How long somebody who looks waits for it; less than a scrape may take. What comes later is there for the next one. */
   readonly timeoutMs?: number;
   /** Gauge that says whether reading worked. */
   readonly up?: NamesOf<'gauge'>;
@@ -93,11 +94,11 @@ export function createMetrics({ onError = () => {} }: MetricsOptions = {}): Metr
     async function refresh(): Promise<void> {
       try {
         show(await read(), true);
+        readAt = performance.now();
       } catch (error) {
         show([], false);
         onError(asError(error), what);
       }
-      readAt = performance.now();
     }
     readers.push(async () => {
       if (performance.now() - readAt < freshMs) return;
