@@ -5,6 +5,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startFaultProxy, type FaultProxy } from '../servers/fault-proxy.ts';
 import { missingPostgres, startPostgres, type PostgresServer } from '../servers/postgres.ts';
+import { missingRedis, startRedis } from '../servers/redis.ts';
 import { eventually, tempFolder, type TempFolder } from '../servers/spawn.ts';
 import { addressOf, createApi, runDailies, startDailies, type Api, type Running } from './dailies.ts';
 
@@ -216,6 +217,44 @@ describe.skipIf(missing)(`an outage of the database${missing ? ` (${missing})` :
         .split('\n')
         .filter((line) => line.includes('Polling failed')) ?? [];
     expect(said.length).toBeLessThan(12);
+  });
+});
+
+const noRedis = missingRedis();
+describe.skipIf(noRedis)(`an outage of the queue engine${noRedis ? ` (${noRedis})` : ''}`, () => {
+  test('creates are accepted all the same, and made when it is back', async () => {
+    const redis = await startRedis();
+    onTestFinished(() => redis.stop());
+    const folder = await tempFolder('queue-outage');
+    onTestFinished(() => folder.remove());
+    const running = startDailies(['serve'], {
+      DATA_DIR: folder.path,
+      KLING_PROVIDER: 'sandbox',
+      REDIS_URL: redis.url,
+      SANDBOX_SPEED: '200',
+      REPUBLISH_AFTER: '500',
+      SWEEP_INTERVAL: '200',
+      PORT: '0',
+      CALLBACKS_PORT: '0',
+      SANDBOX_PORT: '0',
+      METRICS_PORT: '0',
+    });
+    onTestFinished(async () => void (await running.stop()));
+    const url = await addressOf(running);
+    const api = createApi(url, (await readFile(join(folder.path, 'api-key'), 'utf8')).trim());
+    await redis.halt();
+    const made = await Promise.all(Array.from({ length: 3 }, () => api.post('/api/videos', prompt)));
+    expect(made.map(({ status }) => status)).toEqual([202, 202, 202]);
+    expect((await api.get('/readyz')).status).toBe(200);
+    await redis.resume();
+    for (const { body } of made) {
+      const path = `/api/videos/${String(body['id'])}`;
+      await eventually(
+        `${path} is completed`,
+        async () => (await api.get(path)).body['status'] === 'completed',
+        90_000,
+      );
+    }
   });
 });
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { AdminOptions } from '@dailies/server';
+import type * as server from '@dailies/server';
 import { CommandError } from '../command-error.ts';
 import { exitCodes, type ExitCode } from '../exit-codes.ts';
 import { interruptible } from '../interrupt.ts';
@@ -8,8 +8,8 @@ import { createPrinter, type Printer } from '../printer.ts';
 import { table } from '../render/table.ts';
 import { reportError } from '../report-error.ts';
 
-type Server = typeof import('@dailies/server');
-type Work = (server: Server, options: AdminOptions, printer: Printer) => Promise<ExitCode>;
+type Server = typeof server;
+type Work = (loaded: Server, options: server.AdminOptions, printer: Printer) => Promise<ExitCode>;
 
 /** Verbs on the database itself, for operators; they need no running server. It is loaded only here. */
 export function addInstallationCommands(program: Command, io: Io, finish: (code: ExitCode) => void): void {
@@ -17,13 +17,13 @@ export function addInstallationCommands(program: Command, io: Io, finish: (code:
     const asJson = command.optsWithGlobals<{ json?: boolean }>().json === true;
     const printer = createPrinter(io, asJson);
     try {
-      const server = await import('@dailies/server');
+      const loaded = await import('@dailies/server');
       const out = (line: string): void => printer.line(line);
       finish(
         await interruptible(io, (signal) =>
-          work(server, { env, signal, out }, printer).catch((error: unknown) => {
+          work(loaded, { env, signal, out }, printer).catch((error: unknown) => {
             if (signal.aborted) return exitCodes.interrupted;
-            throw explain(error, server);
+            throw explain(error, loaded);
           }),
         ),
       );
@@ -64,8 +64,8 @@ export function addInstallationCommands(program: Command, io: Io, finish: (code:
     });
 }
 
-const migrate: Work = async (server, options, printer) => {
-  const { applied, keyRegistered, hasKey } = await server.migrateInstallation(options);
+const migrate: Work = async (loaded, options, printer) => {
+  const { applied, keyRegistered, hasKey } = await loaded.migrateInstallation(options);
   printer.json({ applied, key_registered: keyRegistered, has_key: hasKey });
   printer.line(applied.length > 0 ? `Applied: ${applied.join(', ')}.` : 'The schema is up to date.');
   if (keyRegistered) printer.line('The API key of DAILIES_API_KEY works.');
@@ -74,16 +74,16 @@ const migrate: Work = async (server, options, printer) => {
 };
 
 function createKey(name: string): Work {
-  return async (server, options, printer) => {
-    const { id, key } = await server.withKeys(options, (keys) => keys.create(name));
+  return async (loaded, options, printer) => {
+    const { id, key } = await loaded.withKeys(options, (keys) => keys.create(name));
     printer.json({ id, name, key });
     printer.line(key);
     return exitCodes.ok;
   };
 }
 
-const listKeys: Work = async (server, options, printer) => {
-  const keys = await server.withKeys(options, (all) => all.list());
+const listKeys: Work = async (loaded, options, printer) => {
+  const keys = await loaded.withKeys(options, (all) => all.list());
   printer.json({
     data: keys.map(({ id, name, createdAt, revokedAt }) => ({
       id,
@@ -103,8 +103,8 @@ const listKeys: Work = async (server, options, printer) => {
 };
 
 function revokeKey(id: string): Work {
-  return async (server, options, printer) => {
-    if (!(await server.withKeys(options, (keys) => keys.revoke(id)))) {
+  return async (loaded, options, printer) => {
+    if (!(await loaded.withKeys(options, (keys) => keys.revoke(id)))) {
       throw new CommandError('not_found', `there is no working key ${JSON.stringify(id)}`, exitCodes.notFound);
     }
     printer.json({ id, revoked: true });
@@ -114,8 +114,8 @@ function revokeKey(id: string): Work {
 }
 
 function move(withFiles: boolean): Work {
-  return async (server, options, printer) => {
-    const moved = await server.moveInstallation({ ...options, withFiles });
+  return async (loaded, options, printer) => {
+    const moved = await loaded.moveInstallation({ ...options, withFiles });
     printer.json({
       from: moved.from,
       to: moved.to,
@@ -134,8 +134,8 @@ function move(withFiles: boolean): Work {
   };
 }
 
-function explain(error: unknown, server: Server): unknown {
-  if (error instanceof server.ConfigError) {
+function explain(error: unknown, loaded: Server): unknown {
+  if (error instanceof loaded.ConfigError) {
     return new CommandError('configuration', error.message, exitCodes.configuration);
   }
   if (error instanceof CommandError || !(error instanceof Error)) return error;
