@@ -58,7 +58,10 @@ export async function readCompose(values: Readonly<Record<string, string>>): Pro
     const { stdout } = await promisify(execFile)(
       findProgram('docker-compose') ?? 'docker-compose',
       [
-        ...['--env-file', envFile, '-f', join(repository, 'docker-compose.yml')],
+        '--env-file',
+        envFile,
+        '-f',
+        join(repository, 'docker-compose.yml'),
         ...profiles.flatMap((profile) => ['--profile', profile]),
         'config',
       ],
