@@ -8,8 +8,9 @@ import { dispatch } from './dispatch.ts';
 import { figureLines, meets, type Bench } from './report.ts';
 import { slots } from './slots.ts';
 import { start } from './start.ts';
+import { worker } from './worker.ts';
 
-const benches: Readonly<Record<string, Bench>> = { start, creates, dispatch, archive, slots };
+const benches: Readonly<Record<string, Bench>> = { start, creates, dispatch, archive, slots, worker };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -61,13 +61,14 @@ async function measured(size: Size, database: string | null): Promise<Figure[]> 
   ];
 }
 
-async function story(size: Size, database: string | null): Promise<Measured> {
+/** @throws Error when a promise of the story is broken */
+export async function story(size: Size, database: string | null, ofMs = taskMs): Promise<Measured> {
   const options = {
     ...size,
     tier: null,
     generation: 'auto',
     database,
-    taskMs,
+    taskMs: ofMs,
     seed: 1,
     utilisation: 0,
     json: true,
