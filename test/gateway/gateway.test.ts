@@ -35,7 +35,7 @@ describe.skipIf(reason !== null)(`the gateway${reason === null ? '' : ` (${reaso
     for (let times = 1; times <= 5; times++) {
       const answer = await fetch(`${gateway.url}/api/videos`, create);
       expect(answer.status).toBe(502);
-      expect(await answer.json()).toMatchObject({ code: 'unavailable', retryable: false });
+      expect(await answer.json()).toMatchObject({ code: 'answer_lost', retryable: false });
       expect(broken.flatMap(({ requests }) => requests)).toHaveLength(times);
     }
     // So does every other POST that could be carried out twice.

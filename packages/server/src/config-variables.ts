@@ -128,7 +128,7 @@ export const variables = {
   ),
   REDIS_URL: redisUrls(
     'queue',
-    'Redis 6.2 or newer, or Valkey: the queue engine and the channel of events. A server in cluster mode is recognised.',
+    'Redis 7 or newer, or Valkey: the queue engine and the channel of events. A server in cluster mode is recognised.',
   ),
   REDIS_PREFIX: prefix('queue', 'kling', 'Beginning of every key and channel in Redis.'),
   SQS_QUEUE_PREFIX: prefix(

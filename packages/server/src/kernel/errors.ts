@@ -129,6 +129,18 @@ export const errorCatalogue = {
     false,
     'Raise the limit with `PUT /api/budget` or `dailies budget set`, or wait until holds are released.',
   ),
+  rate_limited: row(
+    'rate',
+    'Too many requests',
+    true,
+    'Answered by the gateway: go on after the time in Retry-After. Nothing was done.',
+  ),
+  answer_lost: row(
+    'provider',
+    'The answer was lost',
+    false,
+    'Answered by the gateway when a replica died with a request that has no Idempotency-Key: whether it was carried out is not known. Look before you repeat it; with a key the gateway repeats it itself.',
+  ),
   unavailable: row(
     'unavailable',
     'The service cannot keep its promise right now',
