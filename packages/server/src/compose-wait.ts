@@ -70,7 +70,8 @@ async function tryOnce<Opened>(
   limitMs: number | null,
   signal: AbortSignal,
 ): Promise<Try<Opened>> {
-  const limit = limitMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(Math.max(1, Math.ceil(limitMs)))]);
+  const limit =
+    limitMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(Math.max(1, Math.ceil(limitMs)))]);
   let given = false;
   const opening = part.open().then(
     (opened): Try<Opened> => {

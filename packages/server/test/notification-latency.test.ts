@@ -45,7 +45,9 @@ async function call(path: string, body?: unknown): Promise<Record<string, unknow
   return (await response.json()) as Record<string, unknown>;
 }
 
-test('nineteen of twenty completed videos are told within a second, to every target, with a link that plays', async ({ annotate }) => {
+test('nineteen of twenty completed videos are told within a second, to every target, with a link that plays', async ({
+  annotate,
+}) => {
   const arrivedMs = new Map<string, number>();
   receiver.answer = (response) => {
     const id = receiver.received.at(-1)?.headers['webhook-id'];
