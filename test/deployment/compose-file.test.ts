@@ -58,8 +58,9 @@ describe.skipIf(missing)(`docker-compose.yml${missing === null ? '' : ` (${missi
   });
 
   it('pins every image, limits every log, and checks the health of whatever stays', () => {
-    for (const [name, { image, restart, healthcheck, build }] of Object.entries(project.services)) {
+    for (const [name, { image, restart, healthcheck, build, logging }] of Object.entries(project.services)) {
       if (build === undefined) expect(image, name).toMatch(/:v?\d+\.\d+/);
+      expect(logging?.options?.['max-size'], name).toBeDefined();
       if (restart !== 'no') expect(healthcheck?.test?.length, name).toBeGreaterThan(1);
     }
   });
@@ -96,7 +97,7 @@ describe.skipIf(missing)(`docker-compose.yml${missing === null ? '' : ` (${missi
       if (secret.test(name)) expect(value, name).toBe('');
   });
 
-  it('lists in the example every variable of an installation that the file reads', async () => {
+  it('has an example that names only variables which the file reads, and those that everybody has to think of', async () => {
     const read = new Set([...(await text('docker-compose.yml')).matchAll(/\$\{(\w+)/g)].map(([, name = '']) => name));
     const example = await text('deploy/compose.env.example');
     const listed = new Set([...example.matchAll(/^#?(\w+)=/gm)].map(([, name = '']) => name));

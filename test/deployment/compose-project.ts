@@ -20,6 +20,7 @@ export interface ComposeService {
   readonly networks?: Readonly<Record<string, unknown>>;
   readonly profiles?: readonly string[];
   readonly restart?: string;
+  readonly logging?: { readonly options?: Readonly<Record<string, string>> };
   readonly init?: boolean;
   readonly read_only?: boolean;
   readonly cap_drop?: readonly string[];
