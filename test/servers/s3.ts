@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import {
   CreateBucketCommand,
   DeleteBucketPolicyCommand,
+  ListObjectsV2Command,
   ListMultipartUploadsCommand,
   PutBucketPolicyCommand,
   S3Client,
@@ -36,6 +37,8 @@ export interface S3Server {
   readonly stranger: S3Credentials;
   /** A new, empty bucket. @returns its name */
   makeBucket(): Promise<string>;
+  /** Of the objects there, up to 1,000. */
+  keys(bucket: string): Promise<string[]>;
   /** From now on nobody may write there, its owner included; everything stays readable. */
   denyWrites(bucket: string): Promise<void>;
   allowWrites(bucket: string): Promise<void>;
@@ -93,6 +96,10 @@ function operate(
       const name = `dailies-${randomUUID()}`;
       await client.send(new CreateBucketCommand({ Bucket: name }));
       return name;
+    },
+    async keys(bucket) {
+      const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: bucket }));
+      return Contents.map((object) => object.Key ?? '');
     },
     async denyWrites(bucket) {
       const statement = {
