@@ -15,7 +15,7 @@ const reference = 3;
 
 const sizes = {
   10_000: { usual: [3, 10, 50, 100], long: [150, 200, 300, 400] },
-  60_000: { usual: [200, 400], long: [600, 800, 1_000] },
+  60_000: { usual: [100, 300], long: [400, 600, 1_000] },
 } as const;
 
 /** Stops at the first size that is not carried. Three minutes for tasks of 10 s and nine for those of 60 s, more with `long`. */
