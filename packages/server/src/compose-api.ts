@@ -16,6 +16,7 @@ import { version } from './version.ts';
 import type { VideosContext } from './videos/context.ts';
 import { createVideos } from './videos/create-videos.ts';
 import { createWebhooks } from './videos/create-webhooks.ts';
+import { createDeadLetters } from './videos/replay.ts';
 
 interface ApiParts {
   readonly config: Config;
@@ -40,6 +41,7 @@ export async function composeApi(parts: ApiParts, stack: ReleaseStack): Promise<
   const app = createApp({
     videos: countCreates(createVideos(context, { budgets, blobs }), metrics),
     webhooks: createWebhooks(context, { allowLoopback: config.role === 'serve' }),
+    deadLetters: createDeadLetters(context),
     budgets,
     keys: createKeys(context.database),
     blobs,

@@ -8,6 +8,7 @@ import type { Health } from '../monitoring/health.ts';
 import type { Logger } from '../monitoring/log.ts';
 import type { PoolRecord } from '../scheduling/pools.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import type { DeadLetters } from '../videos/replay.ts';
 import type { Videos } from '../videos/videos.ts';
 import type { Webhooks } from '../videos/webhooks.ts';
 import type { Keys } from './authentication.ts';
@@ -17,6 +18,7 @@ import type { AnsweredRequest } from './request-log.ts';
 export interface ApiDeps {
   readonly videos: Videos;
   readonly webhooks: Webhooks;
+  readonly deadLetters: DeadLetters;
   readonly budgets: Budgets;
   readonly keys: Keys;
   readonly blobs: BlobStore;

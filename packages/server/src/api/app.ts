@@ -13,6 +13,7 @@ import { collectRoutes } from './route-table.ts';
 import { addAccountRoutes } from './routes/account-routes.ts';
 import { addContentRoutes } from './routes/content-routes.ts';
 import { addCreateRoutes } from './routes/create-routes.ts';
+import { addDeadLetterRoutes } from './routes/dead-letter-routes.ts';
 import { addDocsRoutes } from './routes/docs-routes.ts';
 import { addEventRoutes } from './routes/event-routes.ts';
 import { addHealthRoutes } from './routes/health-routes.ts';
@@ -67,6 +68,7 @@ export function createApp(deps: ApiDeps): FastifyInstance {
     addAccountRoutes(closed, context);
     addWebhookRoutes(closed, context);
     addDeliveryRoutes(closed, context);
+    addDeadLetterRoutes(closed, context);
   });
   void app.register(async (open: ZodApp) => {
     addContentRoutes(open, context);

@@ -123,6 +123,12 @@ export const errorCatalogue = {
     false,
     'Wait until a pending delivery has ended; enable a disabled webhook with `PATCH /api/webhooks/{id}` first.',
   ),
+  dead_letter_conflict: row(
+    'conflict',
+    'The dead letter cannot be replayed',
+    false,
+    'The detail names what to do instead. `DELETE /api/dead-letters/{kind}/{id}` dismisses one that needs nothing more.',
+  ),
   over_budget: row(
     'budget',
     'The budget does not allow this video',

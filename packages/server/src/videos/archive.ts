@@ -43,9 +43,10 @@ export async function archive(
   signal: AbortSignal,
 ): Promise<HandlerResult> {
   const file = await claimFile(context, fileId);
-  if (!file?.source_url) return { result: 'done' };
+  if (!file) return { result: 'done' };
   const lease = holdLease(context, file, signal);
   try {
+    if (file.source_url === null) return await askAgain(context, deps, file, signal);
     const stored = await deps.copy(file.source_url, file.storage_key, lease.signal);
     await recordStored(context, file, stored);
     context.log('info', 'A paid file was stored', {
@@ -192,6 +193,19 @@ async function freshLink(
   if (!video || video.url === file.source_url) return undefined;
   const { expiresAtMs } = video;
   return { source_url: video.url, source_expires_at: expiresAtMs === null ? null : new Date(expiresAtMs) };
+}
+
+/** A file that was given up and is replayed has no link any more: Kling may still have it. */
+async function askAgain(
+  context: VideosContext,
+  deps: ArchiveDeps,
+  file: FileRow,
+  signal: AbortSignal,
+): Promise<HandlerResult> {
+  const fresh = await freshLink(context, deps, file, signal);
+  signal.throwIfAborted();
+  if (fresh) return retryFile(context, file, 0, withFreshLink, fresh);
+  return failOrRetry(context, file, new Error('Kling gives out no link to it any more.'));
 }
 
 async function failOrRetry(context: VideosContext, file: FileRow, error: Error): Promise<HandlerResult> {

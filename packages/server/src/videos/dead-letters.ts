@@ -50,7 +50,7 @@ export async function recordCrash(context: VideosContext, message: Message, erro
     .where(unclaimed)
     .execute();
   if (row.crashes < crashesAllowed) return;
-  if (message.kind === 'submit') await buryUnsent(context, message);
+  if (message.kind === 'submit') await buryUnsent(context, message, error);
   if (message.kind === 'notify') await buryDelivery(context, message, error);
 }
 
@@ -99,7 +99,7 @@ async function isDue({ database }: VideosContext, { kind, id }: Message): Promis
 /** Another worker may have the row by now: its lease is not ours to end. */
 const unclaimed = sql<boolean>`(lease_until is null or lease_until <= dailies_now())`;
 
-async function buryUnsent(context: VideosContext, message: Message): Promise<void> {
+async function buryUnsent(context: VideosContext, message: Message, cause: Error): Promise<void> {
   const { kysely } = context.database;
   const unsent = await kysely
     .updateTable('attempts')
@@ -123,7 +123,7 @@ async function buryUnsent(context: VideosContext, message: Message): Promise<voi
     await failUnbought(context, trx, video, attempt, error);
     afterCommit(() => context.events.notify());
   });
-  await recordDeadLetter(context, message, error.message);
+  await recordDeadLetter(context, message, `${error.message} ${cause.message}`);
   context.log('error', 'A submit became a dead letter', { attemptId: attempt.id, videoId: attempt.video_id });
   context.requestDispatch(await listFamiliesOf(kysely, attempt.pool_id));
 }

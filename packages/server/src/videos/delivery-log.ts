@@ -2,7 +2,7 @@
 import { sql, type Kysely, type Selectable } from 'kysely';
 import { databaseNow } from '../db/now.ts';
 import type { Tables } from '../db/tables.ts';
-import { inTransaction } from '../db/transaction.ts';
+import { inTransaction, type TransactionContext } from '../db/transaction.ts';
 import { AppError, InputError, NotFoundError } from '../kernel/errors.ts';
 import { createId } from '../kernel/ids.ts';
 import type { VideosContext } from './context.ts';
@@ -59,37 +59,49 @@ export function createDeliveryLog(context: VideosContext): DeliveryMethods {
     },
 
     async redeliver(id, workspaceId) {
-      await inTransaction(context.database, async (transaction) => {
-        const { trx } = transaction;
-        const row = await getRow(trx, id, workspaceId);
-        if (row.endpoint_id !== null) {
-          const endpoint = await getEndpointRow(trx, row.endpoint_id, workspaceId);
-          if (endpoint.disabled_at !== null) throw disabled(endpoint.id);
-        }
-        const again = await trx
-          .updateTable('deliveries')
-          .set({
-            state: 'pending',
-            tries: 0,
-            due_at: databaseNow,
-            lease_until: null,
-            delivered_at: null,
-            published_at: databaseNow,
-            publishes: 1,
-          })
-          .where('id', '=', id)
-          .where('state', '<>', 'pending')
-          .returning('id')
-          .executeTakeFirst();
-        if (!again) {
-          throw new AppError('delivery_conflict', `${id} is pending: it is being sent or waits for its next try.`);
-        }
-        await trx.deleteFrom('dead_letters').where('kind', '=', 'notify').where('id', '=', id).execute();
-        await publishWith(context, transaction, [{ kind: 'notify', id }]);
-      });
+      await inTransaction(context.database, (transaction) => redeliverIn(context, transaction, id, workspaceId));
       return get(id, workspaceId);
     },
   };
+}
+
+/**
+ * Sends an ended delivery again under its old id, with all its tries; a dead letter of it is over.
+ * @throws NotFoundError
+ * @throws AppError `delivery_conflict`, as `Webhooks.redeliver`
+ */
+export async function redeliverIn(
+  context: VideosContext,
+  transaction: TransactionContext,
+  id: string,
+  workspaceId: string,
+): Promise<void> {
+  const { trx } = transaction;
+  const row = await getRow(trx, id, workspaceId);
+  if (row.endpoint_id !== null) {
+    const endpoint = await getEndpointRow(trx, row.endpoint_id, workspaceId);
+    if (endpoint.disabled_at !== null) throw disabled(endpoint.id);
+  }
+  const again = await trx
+    .updateTable('deliveries')
+    .set({
+      state: 'pending',
+      tries: 0,
+      due_at: databaseNow,
+      lease_until: null,
+      delivered_at: null,
+      published_at: databaseNow,
+      publishes: 1,
+    })
+    .where('id', '=', id)
+    .where('state', '<>', 'pending')
+    .returning('id')
+    .executeTakeFirst();
+  if (!again) {
+    throw new AppError('delivery_conflict', `${id} is pending: it is being sent or waits for its next try.`);
+  }
+  await trx.deleteFrom('dead_letters').where('kind', '=', 'notify').where('id', '=', id).execute();
+  await publishWith(context, transaction, [{ kind: 'notify', id }]);
 }
 
 function disabled(endpointId: string): AppError {

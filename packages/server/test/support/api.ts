@@ -15,6 +15,7 @@ import { createLogger } from '../../src/monitoring/log.ts';
 import { createWebhooks } from '../../src/videos/create-webhooks.ts';
 import { dispatchFamily } from '../../src/videos/dispatch.ts';
 import { moveVideo } from '../../src/videos/move.ts';
+import { createDeadLetters } from '../../src/videos/replay.ts';
 import { openCore, testWorkspace } from './core.ts';
 import { openTestDatabase } from './database.ts';
 
@@ -33,6 +34,7 @@ export async function openApi(settings: Parameters<typeof openCore>[1] = {}) {
   const app = createApp({
     videos: core.videos,
     webhooks: createWebhooks(core.context, { allowLoopback: true }),
+    deadLetters: createDeadLetters(core.context),
     budgets: core.budgets,
     keys,
     blobs: core.blobs,
