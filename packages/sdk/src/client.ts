@@ -1,3 +1,4 @@
+import { createDeadLettersResource, type DeadLettersResource } from './dead-letters.ts';
 import { createTransport } from './transport.ts';
 import type { Budget, Model, ModelList } from './types.ts';
 import { createVideosResource, type CallOptions, type VideosResource } from './videos.ts';
@@ -25,6 +26,7 @@ export interface DailiesOptions {
 export interface Dailies {
   readonly videos: VideosResource;
   readonly webhooks: WebhooksResource;
+  readonly deadLetters: DeadLettersResource;
   readonly models: { list(options?: CallOptions): Promise<readonly Model[]> };
   readonly budget: {
     get(options?: CallOptions): Promise<Budget>;
@@ -52,6 +54,7 @@ export function createDailies(options: DailiesOptions): Dailies {
   return {
     videos: createVideosResource(transport, settings),
     webhooks: createWebhooksResource(transport),
+    deadLetters: createDeadLettersResource(transport),
     models: {
       list: async (call = {}) => {
         const answer = await transport.json<ModelList>({

@@ -1,4 +1,5 @@
 export { createDailies, type Dailies, type DailiesOptions } from './client.ts';
+export type { DeadLetterFilter, DeadLetterList, DeadLettersResource } from './dead-letters.ts';
 export type { Download, DownloadOptions } from './download.ts';
 export { ConnectionError, DailiesError, TimeoutError, type DailiesErrorFacts, type Mistake } from './errors.ts';
 export { isFinalStatus } from './status.ts';

@@ -276,6 +276,32 @@ export interface DeliveryPage {
   readonly next_cursor: string | null;
 }
 
+/** What was being done: creating a task at Kling, copying a paid file, telling of an event. */
+export type DeadLetterKind = 'submit' | 'archive' | 'notify';
+
+/** Work that failed again and again, or was given up. */
+export interface DeadLetter {
+  readonly kind: DeadLetterKind;
+  /** Of the attempt, the file or the delivery. */
+  readonly id: string;
+  /** Null for a test of a webhook. */
+  readonly video_id: string | null;
+  readonly reason: string | null;
+  /** How often its handler crashed. */
+  readonly crashes: number;
+  readonly dead_at: string;
+  readonly video_status: VideoStatus | null;
+  readonly replayable: boolean;
+  /** What a replay does, or what to do instead. */
+  readonly replay_hint: string;
+}
+
+export interface DeadLetterPage {
+  /** Newest first. */
+  readonly data: readonly DeadLetter[];
+  readonly next_cursor: string | null;
+}
+
 export interface ModelList {
   readonly data: readonly Model[];
 }

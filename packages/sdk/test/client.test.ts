@@ -198,3 +198,28 @@ test('a webhook whose answer was lost is not made twice, and the log of deliveri
   expect(server.seen.map(({ url }) => url)).toEqual([first, first, `${first}&cursor=next`]);
   expect(() => dailies.webhooks.deliveries({ webhook: 'whk_1', video: 'vid_1' })).toThrow(TypeError);
 });
+
+test('dead letters go through all pages; a replay and a dismissal whose answers were lost are not repeated', async () => {
+  const { server, dailies } = await setUp([
+    hangUp,
+    json(200, { data: [{ id: 'att_2' }], next_cursor: 'next' }),
+    json(200, { data: [{ id: 'att_1' }], next_cursor: null }),
+    json(202, { id: 'att_1' }),
+    hangUp,
+    hangUp,
+  ]);
+  const seen = await collect(dailies.deadLetters.list({ limit: 1 }));
+  expect(seen.map(({ id }) => id)).toEqual(['att_2', 'att_1']);
+  expect(await dailies.deadLetters.replay('submit', 'att_1')).toEqual({ id: 'att_1' });
+  await expect(dailies.deadLetters.replay('submit', 'att/2')).rejects.toBeInstanceOf(ConnectionError);
+  await expect(dailies.deadLetters.dismiss('notify', 'dlv_1')).rejects.toBeInstanceOf(ConnectionError);
+  const first = 'GET /api/dead-letters?limit=1';
+  expect(server.seen.map(({ method, url }) => `${method} ${url}`)).toEqual([
+    first,
+    first,
+    `${first}&cursor=next`,
+    'POST /api/dead-letters/submit/att_1/replay',
+    'POST /api/dead-letters/submit/att%2F2/replay',
+    'DELETE /api/dead-letters/notify/dlv_1',
+  ]);
+});

@@ -25,6 +25,8 @@ const pairs = {
   Delivery: 'Delivery',
   DeliveryTry: 'DeliveryTry',
   DeliveryPage: 'DeliveryPage',
+  DeadLetter: 'DeadLetter',
+  DeadLetterPage: 'DeadLetterPage',
 };
 
 function fieldsOf(name: string): string[] {
