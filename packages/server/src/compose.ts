@@ -150,6 +150,9 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
   const unready = createEpisodes((error, check) => log.warn({ error, check }, 'a readiness check failed'));
   const health = createHealth({ onFailure: (check, error) => unready(error, check) });
   health.addCheck('database', () => kysely.selectFrom('clock').select('one').execute());
+  // Without them creates are accepted and what is in flight is followed, so the process must stay in service.
+  if (config.queue.driver !== 'postgres') health.addCheck('queue', () => queue.depth(), { required: false });
+  if (blobs) health.addCheck('storage', () => blobs.check(), { required: false });
   if (runs('api') && blobs && publicUrl !== null) {
     const { composeLinks } = await import('./compose-links.ts');
     const { composeApi } = await import('./compose-api.ts');

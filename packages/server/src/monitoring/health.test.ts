@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createHealth } from './health.ts';
+import { createHealth, readyHttpStatus } from './health.ts';
 
 test('a process is ready when every check passes', async () => {
   const health = createHealth();
@@ -7,7 +7,10 @@ test('a process is ready when every check passes', async () => {
   health.addCheck('storage', async () => {});
   expect(await health.ready()).toEqual({
     status: 'ready',
-    checks: { database: { ok: true, ms: expect.any(Number) }, storage: { ok: true, ms: expect.any(Number) } },
+    checks: {
+      database: { ok: true, required: true, ms: expect.any(Number) },
+      storage: { ok: true, required: true, ms: expect.any(Number) },
+    },
   });
   expect(health.live()).toEqual({ status: 'ok', uptime_seconds: 0 });
 });
@@ -51,4 +54,32 @@ test('a stopping process is not ready, but alive', async () => {
   health.setStopping();
   expect((await health.ready()).status).toBe('stopping');
   expect(health.live().status).toBe('ok');
+});
+
+test('what is not required makes a process degraded, which still gets work', async () => {
+  const health = createHealth();
+  health.addCheck('database', async () => {});
+  health.addCheck('queue', () => Promise.reject(new Error('redis://secret')), { required: false });
+  const report = await health.ready();
+  expect(report).toMatchObject({
+    status: 'degraded',
+    checks: { database: { ok: true }, queue: { ok: false, required: false } },
+  });
+  expect(readyHttpStatus(report)).toBe(200);
+  health.addCheck('storage', () => Promise.reject(new Error('gone')));
+  expect(readyHttpStatus(await health.ready())).toBe(503);
+});
+
+test('nobody waits long for what is not required, and it is not asked at every look', async () => {
+  const health = createHealth({ timeoutMs: 60_000 });
+  let asked = 0;
+  health.addCheck('storage', () => (asked++, new Promise(() => {})), { required: false });
+  const begun = performance.now();
+  expect(await health.ready()).toMatchObject({ status: 'degraded', checks: { storage: { reason: 'no answer yet' } } });
+  await health.ready();
+  expect(performance.now() - begun).toBeLessThan(10_000);
+  health.addCheck('queue', async () => void asked++, { required: false });
+  await health.ready();
+  await health.ready();
+  expect(asked).toBe(2);
 });

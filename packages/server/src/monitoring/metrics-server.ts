@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asError } from '../kernel/errors.ts';
-import type { Health } from './health.ts';
+import { readyHttpStatus, type Health } from './health.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface MetricsServerOptions {
@@ -42,7 +42,7 @@ export async function startMetricsServer(
       json(response, 200, health.live());
     } else if (path === '/readyz') {
       const report = await health.ready();
-      json(response, report.status === 'ready' ? 200 : 503, report);
+      json(response, readyHttpStatus(report), report);
     } else {
       response
         .writeHead(404, { 'content-type': 'text/plain; charset=utf-8' })

@@ -49,5 +49,10 @@ export interface BlobStore {
     key: string,
     options: { readonly expiresInSeconds: number; readonly fileName: string },
   ): Promise<string | undefined>;
+  /**
+   * Resolves when the store answers and is there; whether it may be looked at does not matter.
+   * @throws StorageError
+   */
+  check(): Promise<void>;
   close(): Promise<void>;
 }

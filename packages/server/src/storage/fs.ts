@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rm, rmdir, stat, type FileHandle } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, rm, rmdir, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { checkBlobKey, checkBlobPrefix } from './blob-key.ts';
@@ -71,6 +71,13 @@ export async function createFsBlobStore(options: { readonly directory: string })
       return walk(directory, prefix.slice(0, prefix.lastIndexOf('/') + 1), prefix);
     },
     signGet: () => Promise.resolve(undefined),
+    async check() {
+      try {
+        await access(incoming, constants.W_OK);
+      } catch (error) {
+        throw fileSystemError(error, 'looking at the store');
+      }
+    },
     close: () => Promise.resolve(),
   };
 }

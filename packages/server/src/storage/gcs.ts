@@ -32,11 +32,18 @@ export async function openGcsBlobStore(config: GcsConfig): Promise<BlobStore> {
   };
   const timeouts = { headersTimeout: idleTimeoutMs, bodyTimeout: idleTimeoutMs };
   const dispatcher = new Agent({ ...timeouts, connect: { timeout: connectTimeoutMs } });
+  async function check(): Promise<void> {
+    try {
+      await checkBucket(bucket);
+    } catch (error) {
+      throw gcsError(error, 'opening the store', place);
+    }
+  }
   try {
-    await checkBucket(bucket);
+    await check();
   } catch (error) {
     await dispatcher.destroy();
-    throw gcsError(error, 'opening the store', place);
+    throw error;
   }
   const fileAt = (key: string): File => {
     checkBlobKey(key);
@@ -122,6 +129,7 @@ export async function openGcsBlobStore(config: GcsConfig): Promise<BlobStore> {
         throw gcsError(error, 'signing a link', place);
       }
     },
+    check,
     close: () => dispatcher.destroy(),
   };
 }

@@ -123,6 +123,7 @@ export async function openS3BlobStore(
         throw s3Error(error, 'signing a link', place);
       }
     },
+    check: () => checkBucket(client, config),
     close: () => Promise.resolve(close()),
   };
 }

@@ -1,12 +1,16 @@
 import * as z from 'zod';
+import { readyHttpStatus } from '../../monitoring/health.ts';
 import { strictQuery } from '../mistakes.ts';
 import { preventCaching } from '../route-parts.ts';
 import type { RouteContext, ZodApp } from './route-context.ts';
 
 const readySchema = z
   .object({
-    status: z.enum(['ready', 'not_ready', 'stopping']),
-    checks: z.record(z.string(), z.object({ ok: z.boolean(), reason: z.string().optional(), ms: z.number() })),
+    status: z.enum(['ready', 'degraded', 'not_ready', 'stopping']),
+    checks: z.record(
+      z.string(),
+      z.object({ ok: z.boolean(), required: z.boolean(), reason: z.string().optional(), ms: z.number() }),
+    ),
   })
   .meta({ id: 'Readiness' });
 
@@ -41,7 +45,7 @@ export function addHealthRoutes(app: ZodApp, { health }: RouteContext): void {
 
   app.get('/readyz', getReadinessRoute, async (_request, reply) => {
     preventCaching(reply);
-    const { status, checks } = await health.ready();
-    return reply.status(status === 'ready' ? 200 : 503).send({ status, checks: { ...checks } });
+    const report = await health.ready();
+    return reply.status(readyHttpStatus(report)).send({ ...report, checks: { ...report.checks } });
   });
 }
