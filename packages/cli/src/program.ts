@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import type { AddAction } from './commands/action.ts';
 import { addAccountCommands } from './commands/account.ts';
+import { addDeadLetterCommands } from './commands/dead-letters.ts';
 import { addEstimate, addGenerate } from './commands/generate.ts';
 import { addSandbox } from './commands/sandbox.ts';
 import { addInstallationCommands } from './commands/installation.ts';
@@ -82,6 +83,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<ExitCode>
   addEstimate(program, action);
   addAccountCommands(program, action);
   addWebhookCommands(program, action);
+  addDeadLetterCommands(program, action);
   addServerCommands(program, io, finish);
   addInstallationCommands(program, io, finish);
   addSandbox(program, io, finish);

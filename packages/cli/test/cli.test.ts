@@ -260,3 +260,42 @@ test('a webhook is added, tested, told of videos, looked after and removed, and 
     http.close();
   }
 });
+
+test('a dead letter is listed with its reason, refused with the fix, replayed, and dismissed', async () => {
+  let status = 410;
+  const seen: unknown[] = [];
+  const http = createHttpServer((request, response) => {
+    request.resume().on('end', () => {
+      seen.push(request.headers['webhook-id']);
+      response.writeHead(status).end();
+    });
+  });
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  try {
+    expect((await run(['dead-letters'])).out).toBe('No dead letters.\n');
+    const url = `http://127.0.0.1:${String((http.address() as AddressInfo).port)}/hook`;
+    const webhook = String((await json(['webhooks', 'add', url, '--events', 'canceled']))['id']);
+    const { id: video } = await json(['generate', 'a wolf', '--no-wait']);
+    await run(['cancel', String(video)]);
+    const letters = async () => (await json(['dead-letters', 'list', '--limit', '5']))['data'] as { id: string }[];
+    await expect.poll(letters, { timeout: 60_000 }).toMatchObject([{ kind: 'notify', video_id: video }]);
+    const id = (await letters())[0]?.id ?? '';
+    const listed = (await run(['dead-letters'])).out;
+    expect(listed).toMatch(new RegExp(`^notify ${id}  .* ago  ${String(video)} canceled\n  reason  .*410`));
+    const refused = await run(['dead-letters', 'replay', 'notify', id]);
+    expect(refused).toMatchObject({ code: exitCodes.failed });
+    expect(refused.err).toContain(`PATCH /api/webhooks/${webhook}`);
+    await run(['webhooks', 'enable', webhook]);
+    expect((await run(['dead-letters', 'replay', 'notify', id])).out).toContain(`notify ${id} is replayed: It is sent`);
+    await expect.poll(letters, { timeout: 60_000 }).toHaveLength(1); // it was answered 410 again
+    expect(new Set(seen)).toEqual(new Set([id]));
+    status = 204;
+    expect((await run(['dead-letters', 'dismiss', 'notify', id])).out).toBe(`notify ${id} dismissed\n`);
+    expect(await letters()).toEqual([]);
+    expect((await run(['dead-letters', 'dismiss', 'notify', id])).code).toBe(exitCodes.notFound);
+    expect((await run(['dead-letters', 'replay', 'nothing', 'x'])).code).toBe(exitCodes.notFound);
+    await run(['webhooks', 'remove', webhook]);
+  } finally {
+    http.close();
+  }
+});
