@@ -48,6 +48,29 @@ test('a line for a person is short, and keeps the stack of an error', () => {
   expect(written[1]).toMatch(/error broken\n {4}Error: broken\n {4} +at /);
 });
 
+test.for(['json', 'pretty'] as const)(
+  'an error in a %s line has its text and that of its causes, and nothing else that hangs on it',
+  (format) => {
+    const { written, log } = lines({ format });
+    const refused = Object.assign(new Error('connect ECONNREFUSED 10.0.0.7:6379'), { code: 'ECONNREFUSED' });
+    const cause = new AggregateError([refused], '');
+    const error = Object.assign(new Error('the engine is away', { cause }), {
+      code: 'unavailable',
+      $response: { headers: { authorization: 'hidden-1' }, body: 'hidden-2' },
+      parameters: ['hidden-3'],
+    });
+    log.error({ error, videoId: 'vid_1' }, 'the queue failed');
+    const line = written.join('');
+    for (const part of ['the queue failed', 'vid_1', 'the engine is away', 'connect ECONNREFUSED 10.0.0.7:6379']) {
+      expect(line).toContain(part);
+    }
+    expect(line).not.toContain('hidden');
+    expect(line).not.toContain(' at ');
+    log.error({ error: new TypeError('a bug') }, 'a dispatch failed');
+    expect(written[1]).toMatch(/TypeError: a bug.* at /s);
+  },
+);
+
 test('lines below the level are not written', () => {
   const { written, log } = lines({ level: 'warn' });
   log.info('quiet');

@@ -1,4 +1,5 @@
 import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
+import { describeError } from './describe-error.ts';
 import { createPrettyStream } from './pretty-stream.ts';
 
 /**
@@ -45,6 +46,7 @@ export function createLogger(options: LogOptions): Logger {
       base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: (error) => describeError(error), err: (error) => describeError(error) },
       redact: {
         paths: [
           ...neverShown,
