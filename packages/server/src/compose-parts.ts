@@ -54,7 +54,7 @@ const httpRefusals: ReadonlySet<unknown> = new Set([301, 400, 401, 403, 404]);
 
 /** Whether an engine or a storage that could not be opened may come by itself: every SDK says it in its own words. */
 export function mayCome(error: Error): boolean {
-  if (error instanceof StorageError) return error.reason === 'unavailable' || error.reason === 'full';
+  if (error instanceof StorageError && error.reason !== 'unavailable' && error.reason !== 'full') return false;
   const { code, $metadata } = error as { code?: unknown; $metadata?: { httpStatusCode?: unknown } }; // of any SDK
   if (refusals.test(`${error.name} ${String(code)} ${error.message}`)) return false;
   if (grpcRefusals.has(code) || httpRefusals.has(code) || httpRefusals.has($metadata?.httpStatusCode)) return false;

@@ -26,12 +26,17 @@ export class PartUnreachableError extends Error {
   override readonly name = 'PartUnreachableError';
 }
 
+/** A part that answered no, such as to a wrong password. */
+export class PartRefusedError extends Error {
+  override readonly name = 'PartRefusedError';
+}
+
 const backoff = { baseMs: 250, capMs: 5_000 };
 
 /**
  * Opens a part, with further tries while it cannot be reached.
- * @throws PartUnreachableError naming the part when the time is over; what `open` throws when trying again cannot help; the reason of
- * the signal
+ * @throws PartUnreachableError when the time is over, PartRefusedError when trying again cannot help, both naming the part; the reason of the
+ * signal
  */
 export async function openPart<Opened>(part: StartPart<Opened>, patience: StartPatience): Promise<Opened> {
   const { timeoutMs, signal, out } = patience;
@@ -46,12 +51,14 @@ export async function openPart<Opened>(part: StartPart<Opened>, patience: StartP
       return error.opened;
     }
     signal.throwIfAborted();
-    if (!part.mayPass(error.failed)) throw error.failed;
+    if (!part.mayPass(error.failed)) {
+      throw new PartRefusedError(`${part.name} cannot be used: ${reasonOf(error.failed)}`, { cause: error.failed });
+    }
     const waitMs = backoffMs(backoff, tries, Math.random());
     const waitedMs = performance.now() - begunMs;
     if (waitedMs + waitMs >= timeoutMs) {
-      const tried = tries === 0 ? '' : `, tried for ${Math.round(waitedMs / 1_000)} s`;
-      throw new PartUnreachableError(`${part.name} cannot be reached (${reasonOf(error.failed)}${tried}).`, {
+      const tried = tries === 0 ? '' : ` (tried for ${Math.round(waitedMs / 1_000)} s)`;
+      throw new PartUnreachableError(`${part.name} cannot be reached${tried}: ${reasonOf(error.failed)}`, {
         cause: error.failed,
       });
     }

@@ -1,10 +1,11 @@
+import { nameDatabase, nameQueue, nameStorage } from './compose-parts.ts';
 import type { Platform } from './compose.ts';
 import type { Config } from './config.ts';
 
 /** What `serve` prints when it is ready: addresses, folder, provider, and a first request ready to paste. */
 export function describeStart(config: Config, platform: Platform): string[] {
   const { urls } = platform;
-  const database = config.database.driver === 'pglite' ? 'embedded (PGlite)' : 'PostgreSQL';
+  const database = config.database.driver === 'pglite' ? 'embedded (PGlite)' : nameDatabase(config.database);
   return [
     '',
     `  Dailies is ready    ${urls.api}   (reference: ${urls.api}/docs)`,
@@ -12,6 +13,8 @@ export function describeStart(config: Config, platform: Platform): string[] {
     `  metrics             ${urls.metrics}/metrics`,
     `  provider            ${describeProvider(config, platform)}`,
     `  database            ${database}`,
+    `  queue               ${nameQueue(config.queue)}`,
+    `  files               ${nameStorage(config.storage)}, links ${describeLinks(config)}`,
     `  data folder         ${config.dataDirectory}`,
     `  API key             ${config.dataDirectory}/api-key`,
     '',
@@ -21,10 +24,23 @@ export function describeStart(config: Config, platform: Platform): string[] {
   ];
 }
 
-/** One line for a single role. */
+/** One line for a single role: where it is, and all that it uses, without credentials. */
 export function describePart(config: Config, platform: Platform): string {
+  const { role } = config;
   const address = platform.urls.api ?? platform.urls.callbacks;
-  return `Dailies ${config.role} is ready${address === null ? '' : ` on ${address}`}, provider ${config.provider}, metrics on ${platform.urls.metrics}.`;
+  const uses = [
+    `provider ${config.provider}`,
+    config.database.driver === 'postgres' ? nameDatabase(config.database) : 'the embedded database',
+    nameQueue(config.queue),
+    ...(role === 'callbacks' ? [] : [nameStorage(config.storage), `links ${describeLinks(config)}`]),
+    `metrics on ${platform.urls.metrics}`,
+  ];
+  return `Dailies ${role} is ready${address === null ? '' : ` on ${address}`}, ${uses.join(', ')}.`;
+}
+
+function describeLinks({ cdn }: Config): string {
+  if (cdn.driver !== 'own') return `to ${cdn.driver} at ${new URL(cdn.url).host}`;
+  return cdn.links === 'storage' ? 'to the storage' : 'to the api';
 }
 
 function describeProvider(config: Config, platform: Platform): string {
