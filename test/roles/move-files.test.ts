@@ -162,8 +162,9 @@ describe.skipIf(missing !== '')(`dailies move --files${missing === '' ? '' : ` (
     const link = await fetch(String(body['video_url']), { headers: { range: 'bytes=0-' } });
     expect(link.status).toBe(206);
     expect(sha256(await link.bytes())).toBe(film.sha256);
-    if (body['poster_url'] === null) return;
-    const poster = await fetch(String(body['poster_url']));
+    const posterUrl = body['poster_url'];
+    if (typeof posterUrl !== 'string') return;
+    const poster = await fetch(posterUrl);
     expect(poster).toMatchObject({ status: 200 });
     expect(poster.headers.get('content-type')).toBe('image/jpeg');
   }
