@@ -1,7 +1,10 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sql, type Kysely } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Database } from '../src/db/database.ts';
+import type { Tables } from '../src/db/tables.ts';
+import { inTransaction } from '../src/db/transaction.ts';
 import { systemClock } from '../src/kernel/clock.ts';
 import type { HandlerResult, MessageKind } from '../src/queue/queue.ts';
 import { claimAttempt } from '../src/videos/attempt.ts';
@@ -10,18 +13,19 @@ import { createDeadLetters, type DeadLetter } from '../src/videos/replay.ts';
 import { startWorker } from '../src/worker/worker.ts';
 import { openArchiving } from './support/archiving.ts';
 import { testWorkspace } from './support/core.ts';
-import { openTestDatabase } from './support/database.ts';
+import { openPostgresTestDatabase, openTestDatabase, reachablePostgres } from './support/database.ts';
 import { openKlingCore, type KlingCoreSettings } from './support/kling-core.ts';
 
 const day = 24 * 3_600_000;
+const postgres = await reachablePostgres();
 let database: Database;
 beforeAll(async () => {
   database = await openTestDatabase();
 });
 afterAll(() => database.close());
 
-async function open(settings: KlingCoreSettings = {}) {
-  const core = await openKlingCore(database, settings);
+async function open(settings: KlingCoreSettings = {}, on: Database = database) {
+  const core = await openKlingCore(on, settings);
   const logged: string[] = [];
   const deadLetters = createDeadLetters({ ...core.context, log: (_level, message) => void logged.push(message) });
   return {
@@ -284,4 +288,69 @@ test('replays under a live worker end every video and buy each once', async () =
   } finally {
     await worker.stop(5_000);
   }
+});
+
+describe.skipIf(postgres === null)('at the same moment (needs several connections: skipped without PostgreSQL)', () => {
+  let concurrent: Database;
+  beforeAll(async () => {
+    concurrent = await openPostgresTestDatabase(postgres ?? '');
+  });
+  afterAll(() => concurrent.close());
+
+  /** Runs `first` in a transaction that commits only once `second` waits for one of its locks. */
+  async function during(first: (trx: Kysely<Tables>) => Promise<unknown>, second: () => Promise<unknown>) {
+    const opened = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    const other = inTransaction(concurrent, async ({ trx }) => {
+      await first(trx);
+      opened.resolve();
+      await release.promise;
+    });
+    await opened.promise;
+    const outcome = second().then(
+      () => 'done',
+      (error: { code: string }) => error.code,
+    );
+    const waiting = sql<{ found: boolean }>`select exists (select from pg_locks join pg_stat_activity using (pid)
+      where not granted and datname = current_database()) as found`;
+    try {
+      await vi.waitUntil(async () => (await waiting.execute(concurrent.kysely)).rows[0]?.found === true, {
+        timeout: 60_000,
+        interval: 5,
+      });
+    } finally {
+      release.resolve();
+      await other;
+    }
+    return outcome;
+  }
+
+  test('a replay sees what a worker that was faster has made of the attempt', async () => {
+    const core = await open({}, concurrent);
+    await core.start();
+    const { id } = await core.attempt();
+    await recordGivenUp(core.context, { kind: 'submit', id }, 'sqs');
+    const accept = { state: 'accepted', due_at: null } as const;
+    const outcome = await during(
+      (trx) => trx.updateTable('attempts').set(accept).where('id', '=', id).execute(),
+      () => core.replay('submit', id),
+    );
+    expect(outcome).toBe('dead_letter_conflict');
+    expect(await core.attempt()).toMatchObject(accept);
+    expect(await core.only(), 'it is still there').toMatchObject({ replayable: false });
+  });
+
+  test('a replay sees that its video is being deleted, because it locks the video first', async () => {
+    const core = await open({}, concurrent);
+    const id = await core.succeed();
+    const { id: fileId } = await core.file(id);
+    await concurrent.kysely.updateTable('files').set({ state: 'lost', source_url: null, due_at: null }).execute();
+    await recordDeadLetter(core.context, { kind: 'archive', id: fileId }, 'lost');
+    const outcome = await during(
+      (trx) => trx.updateTable('videos').set({ deleted_at: new Date() }).where('id', '=', id).execute(),
+      () => core.replay('archive', fileId),
+    );
+    expect(outcome).toBe('dead_letter_conflict');
+    expect(await core.file(id)).toMatchObject({ state: 'lost', due_at: null });
+  });
 });
