@@ -4,6 +4,7 @@ import { startSandbox } from '@dailies/sandbox';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startFaultProxy, type FaultProxy } from '../servers/fault-proxy.ts';
+import { startGcs } from '../servers/gcs.ts';
 import { missingPostgres, startPostgres, type PostgresServer } from '../servers/postgres.ts';
 import { missingRedis, startRedis } from '../servers/redis.ts';
 import { eventually, tempFolder, type TempFolder } from '../servers/spawn.ts';
@@ -302,5 +303,40 @@ describe.skipIf(missing)(`an outage of the storage${missing ? ` (${missing})` : 
     await staysInService(running, url, 'storage');
     await rm(join(folder.path, 'files'));
     await mkdir(join(folder.path, 'files'));
+  });
+
+  test('a bucket that falls silent is 503 within seconds, not a request that hangs', async () => {
+    const gcs = await startGcs();
+    onTestFinished(() => gcs.stop());
+    const proxy = await startFaultProxy({ port: Number(new URL(gcs.endpoint).port) });
+    onTestFinished(() => proxy.stop());
+    const folder = await tempFolder('silent-storage');
+    onTestFinished(() => folder.remove());
+    const running = startDailies(['serve'], {
+      DATA_DIR: folder.path,
+      KLING_PROVIDER: 'sandbox',
+      GCS_BUCKET: gcs.makeBucket(),
+      GCS_ENDPOINT: `http://127.0.0.1:${proxy.port}`,
+      GOOGLE_APPLICATION_CREDENTIALS: gcs.credentialsFile,
+      PORT: '0',
+      CALLBACKS_PORT: '0',
+      SANDBOX_PORT: '0',
+      SANDBOX_SPEED: '500',
+      METRICS_PORT: '0',
+      SHUTDOWN_GRACE: '200',
+    });
+    onTestFinished(async () => void (await running.stop()));
+    const api = createApi(await addressOf(running), (await readFile(join(folder.path, 'api-key'), 'utf8')).trim());
+    const { body } = await api.post('/api/videos', prompt);
+    const path = `/api/videos/${String(body['id'])}`;
+    await eventually('it is completed', async () => (await api.get(path)).body['status'] === 'completed');
+    expect((await api.get(`${path}/content`)).status).toBe(200);
+    proxy.blackHole();
+    const begunMs = performance.now();
+    expect(await api.get(`${path}/content`)).toMatchObject({ status: 503, body: { code: 'storage_unavailable' } });
+    expect(performance.now() - begunMs).toBeLessThan(25_000);
+    expect((await api.post('/api/videos', prompt)).status).toBe(202);
+    proxy.mend();
+    expect((await api.get(`${path}/content`)).status).toBe(200);
   });
 });

@@ -71,7 +71,7 @@ async function open(config: Config, log: Logger, stack: ReleaseStack, patience: 
   const webhookSecret = await ensureWebhookSecret(kysely);
   const localKey = role === 'serve' ? await writeLocalSecrets(config, database, webhookSecret) : null;
 
-  const unread = createEpisodes((error) => log.warn({ error }, 'figures of the platform could not be read'));
+  const unread = createEpisodes((error, of) => log.warn({ error, of }, 'figures could not be read'));
   const metrics = createMetrics({ onError: (error, what) => unread(error, what) });
   const late = {
     recordGivenUp: (_message: Message): Promise<void> => Promise.reject(new Error('nothing is consumed yet')),

@@ -12,11 +12,13 @@ export async function explainStartFailure(error: Error, config: Config): Promise
   return `Dailies could not start: ${what}`;
 }
 
-async function describeTakenPorts(failed: number, { role, http, sandbox }: Config): Promise<string> {
+async function describeTakenPorts(failed: number, { role, http, sandbox, metrics }: Config): Promise<string> {
   const { host } = http;
   const everything = [
     { variable: 'PORT', host, port: http.port, isUsed: role === 'serve' || role === 'api' },
     { variable: 'CALLBACKS_PORT', host, port: http.callbacksPort, isUsed: role === 'serve' || role === 'callbacks' },
+    // Another one will do for the metrics when none was given.
+    { variable: 'METRICS_PORT', host, port: metrics.port, isUsed: !metrics.mayGiveWay },
     { variable: 'SANDBOX_PORT', host: '127.0.0.1', port: sandbox?.port ?? 0, isUsed: sandbox !== null },
   ];
   const checked = await Promise.all(

@@ -25,7 +25,7 @@ export interface CallbackReceiverDeps {
   /** Told of every callback, for counting; must not throw. */
   readonly onCallback?: (outcome: CallbackOutcome) => void;
   readonly clock: Clock;
-  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  readonly log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 }
 
 /** Kling's largest callback was 1.2 kB. */
@@ -79,7 +79,7 @@ async function receive(
   if (!hint) return refuse(deps, reply, 400, 'not a callback', 'unreadable');
   const outcome = !hint.final ? 'intermediate' : (await deps.hint(attemptId)) ? 'hint' : 'late';
   deps.onCallback?.(outcome);
-  deps.log.info({ attemptId, outcome }, 'callback');
+  deps.log[hint.final ? 'info' : 'debug']({ attemptId, outcome }, 'callback');
   return answer(reply, 200);
 }
 

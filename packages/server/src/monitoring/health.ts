@@ -78,8 +78,12 @@ export function createHealth(options: HealthOptions = {}): Health {
       await Promise.race([check(signal), rejectsOn(signal)]);
       return report({ ok: true });
     } catch (error) {
-      onFailure(name, asError(error));
-      return report({ ok: false, reason: signal.aborted ? `no answer within ${timeoutMs} ms` : 'failed' });
+      const silence = signal.aborted ? `no answer within ${timeoutMs} ms` : undefined;
+      onFailure(
+        name,
+        silence === undefined ? asError(error) : Object.assign(new Error(silence), { code: 'ETIMEDOUT' }),
+      );
+      return report({ ok: false, reason: silence ?? 'failed' });
     }
   }
 

@@ -9,6 +9,7 @@ export class RedisError extends Error {
 export function messageOf(thrown: unknown): string {
   const error = asError(thrown);
   if (error.name === 'MaxRetriesPerRequestError') return 'The connection was lost.';
+  if (error.message.includes('enableOfflineQueue')) return 'There is no connection.';
   const { lastNodeError, code } = error as NodeJS.ErrnoException & { lastNodeError?: unknown }; // only read
   if (lastNodeError instanceof Error) return messageOf(lastNodeError);
   // A server that does not know a command repeats what came with it.

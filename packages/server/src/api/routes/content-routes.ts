@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { AppError } from '../../kernel/errors.ts';
 import { answerFileRequest } from '../../storage/http-range.ts';
+import { StorageError } from '../../storage/storage-error.ts';
 import type { VideoFile, VideoRecord } from '../../videos/videos.ts';
 import { isFinal } from '../../videos/video.ts';
 import { findPrincipal } from '../authenticate.ts';
@@ -9,6 +11,9 @@ import { fileNameOf, type LinkKind } from '../content-links.ts';
 import { strictQuery } from '../mistakes.ts';
 import { idParams, problems, videoIdOf } from '../route-parts.ts';
 import type { RouteContext, ZodApp } from './route-context.ts';
+
+/** Less than gateways and players wait. */
+const storageAnswerMs = 10_000;
 
 const contentQuery = strictQuery({
   expires: z.string().optional().meta({ description: 'Part of a signed link.' }),
@@ -121,7 +126,7 @@ async function sendFile(
   reply: FastifyReply,
   key: string,
 ): Promise<FastifyReply> {
-  const head = await blobs.find(key);
+  const head = await inTime(blobs.find(key));
   if (!head) throw new AppError('unavailable', 'The file cannot be found in the storage right now.');
   const { headers: sent, method } = request;
   const answer = answerFileRequest(
@@ -141,5 +146,23 @@ async function sendFile(
   if (!answer.hasBody) return reply.send();
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
-  return reply.send(await blobs.get(key, answer.range, gone.signal));
+  try {
+    return reply.send(await inTime(blobs.get(key, answer.range, gone.signal)));
+  } catch (error) {
+    gone.abort();
+    throw error;
+  }
+}
+
+/** A store that falls silent is told to the viewer; bytes that flow may take their time. @throws StorageError */
+async function inTime<T>(asking: Promise<T>): Promise<T> {
+  const answered = new AbortController();
+  const late = sleep(storageAnswerMs, undefined, { signal: answered.signal }).then(() => {
+    throw new StorageError('unavailable', `The storage did not answer within ${storageAnswerMs / 1_000} s.`);
+  });
+  try {
+    return await Promise.race([asking, late]);
+  } finally {
+    answered.abort();
+  }
 }
