@@ -1,3 +1,4 @@
+import { listPages } from './pages.ts';
 import { path } from './path.ts';
 import type { Transport } from './transport.ts';
 import type { DeadLetter, DeadLetterKind, DeadLetterPage } from './types.ts';
@@ -26,27 +27,8 @@ export interface DeadLettersResource {
 
 export function createDeadLettersResource(transport: Transport): DeadLettersResource {
   return {
-    list(filter = {}, { signal } = {}) {
-      const page = (cursor: string | undefined): Promise<DeadLetterPage> =>
-        transport.json<DeadLetterPage>({
-          method: 'GET',
-          path: '/api/dead-letters',
-          query: { limit: filter.limit, cursor },
-          signal,
-          repeatable: true,
-        });
-      return {
-        page: () => page(filter.cursor),
-        async *[Symbol.asyncIterator]() {
-          let cursor = filter.cursor;
-          do {
-            const { data, next_cursor: next } = await page(cursor);
-            yield* data;
-            cursor = next ?? undefined;
-          } while (cursor !== undefined);
-        },
-      };
-    },
+    list: ({ limit, cursor } = {}, { signal } = {}) =>
+      listPages<DeadLetter, DeadLetterPage>(transport, { path: '/api/dead-letters', query: { limit, cursor }, signal }),
     // A repetition would be answered "not found" and hide that the first one worked.
     replay: async (kind, id, { signal } = {}) =>
       transport.json<DeadLetter>({

@@ -1,3 +1,4 @@
+import { listPages, type PagedRequest } from './pages.ts';
 import type { Transport } from './transport.ts';
 import type { Video, VideoPage, VideoStatus } from './types.ts';
 
@@ -20,34 +21,16 @@ export interface VideoList extends AsyncIterable<Video> {
 }
 
 export function listVideos(transport: Transport, filter: VideoFilter, signal: AbortSignal | undefined): VideoList {
-  const page = (cursor: string | undefined): Promise<VideoPage> =>
-    transport.json<VideoPage>({
-      method: 'GET',
-      path: '/api/videos',
-      query: toQuery({ ...filter, ...(cursor === undefined ? {} : { cursor }) }),
-      signal,
-      repeatable: true,
-    });
-  return {
-    page: () => page(filter.cursor),
-    async *[Symbol.asyncIterator]() {
-      let cursor = filter.cursor;
-      do {
-        const { data, next_cursor: next } = await page(cursor);
-        yield* data;
-        cursor = next ?? undefined;
-      } while (cursor !== undefined);
-    },
-  };
+  return listPages<Video, VideoPage>(transport, { path: '/api/videos', query: toQuery(filter), signal });
 }
 
-function toQuery(filter: VideoFilter): Record<string, string | number | undefined> {
+function toQuery(filter: VideoFilter): PagedRequest['query'] {
   const metadata = Object.entries(filter.metadata ?? {}).map(([key, value]) => [`metadata[${key}]`, value] as const);
   return {
     status: filter.status === undefined ? undefined : [filter.status].flat().join(','),
     model: filter.model,
     limit: filter.limit,
-    cursor: filter.cursor,
     ...Object.fromEntries(metadata),
+    cursor: filter.cursor,
   };
 }

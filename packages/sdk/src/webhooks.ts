@@ -1,3 +1,4 @@
+import { listPages } from './pages.ts';
 import { path } from './path.ts';
 import type { ApiRequest, Transport } from './transport.ts';
 import type {
@@ -83,23 +84,6 @@ function listDeliveries(
 ): DeliveryList {
   if (webhook !== undefined && video !== undefined) throw new TypeError('Give a webhook or a video, not both.');
   const target = webhook === undefined ? '/api/webhook-deliveries' : path`/api/webhooks/${webhook}/deliveries`;
-  const page = (cursor: string | undefined): Promise<DeliveryPage> =>
-    transport.json<DeliveryPage>({
-      method: 'GET',
-      path: target,
-      query: { video, status: filter.status, limit: filter.limit, cursor },
-      signal,
-      repeatable: true,
-    });
-  return {
-    page: () => page(filter.cursor),
-    async *[Symbol.asyncIterator]() {
-      let cursor = filter.cursor;
-      do {
-        const { data, next_cursor: next } = await page(cursor);
-        yield* data;
-        cursor = next ?? undefined;
-      } while (cursor !== undefined);
-    },
-  };
+  const query = { video, status: filter.status, limit: filter.limit, cursor: filter.cursor };
+  return listPages<Delivery, DeliveryPage>(transport, { path: target, query, signal });
 }
