@@ -194,6 +194,25 @@ describe.skipIf(missing !== '')(`dailies move --files${missing === '' ? '' : ` (
     await plays(url, await completed(fresh, await make(fresh, 'a film of after the move')));
   });
 
+  test('credentials that may read, write and delete objects are enough, for the move and afterwards', async () => {
+    const data = await copyOfFolder();
+    const bucket = await s3Bucket();
+    await s3.letIn(String(bucket['S3_BUCKET']));
+    const { accessKeyId, secretAccessKey } = s3.stranger;
+    const target = {
+      ...bucket,
+      S3_ACCESS_KEY_ID: accessKeyId,
+      S3_SECRET_ACCESS_KEY: secretAccessKey,
+      DATA_DIR: data,
+      DATABASE_URL: await emptyDatabase(),
+    };
+    expect((await move(target)).files).toMatchObject({ copied: stored, found: 0 });
+    const url = await addressOf(start(['serve'], { ...env, ...target }));
+    for (const film of films) await plays(url, film);
+    const api = createApi(url, key);
+    await plays(url, await completed(api, await make(api, 'a film of modest credentials')));
+  });
+
   test('a copy that is killed half-way is run again: nothing is sent twice, and all arrives', async () => {
     const data = await copyOfFolder();
     const proxy = await startFaultProxy({ port: Number(new URL(s3.endpoint).port) });

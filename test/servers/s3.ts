@@ -42,6 +42,8 @@ export interface S3Server {
   /** From now on nobody may write there, its owner included; everything stays readable. */
   denyWrites(bucket: string): Promise<void>;
   allowWrites(bucket: string): Promise<void>;
+  /** The stranger may read, write and delete objects there, and nothing else. */
+  letIn(bucket: string): Promise<void>;
   /** How many bytes the owner may store in all; null lifts the limit. */
   limitBytes(bytes: number | null): Promise<void>;
   /** Multipart uploads that were begun and neither completed nor aborted. */
@@ -106,6 +108,16 @@ function operate(
         Effect: 'Deny',
         Principal: '*',
         Action: ['s3:PutObject'],
+        Resource: `arn:aws:s3:::${bucket}/*`,
+      };
+      const policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+      await client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy: policy }));
+    },
+    async letIn(bucket) {
+      const statement = {
+        Effect: 'Allow',
+        Principal: { AWS: ['arn:aws:iam:::user/stranger'] },
+        Action: ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'],
         Resource: `arn:aws:s3:::${bucket}/*`,
       };
       const policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });

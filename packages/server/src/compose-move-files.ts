@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { AdminOptions } from './compose-admin.ts';
 import type { Database } from './db/database.ts';
-import type { BlobStore } from './storage/blob-store.ts';
+import type { BlobHead, BlobStore } from './storage/blob-store.ts';
 import { openBlobStore, type BlobStoreConfig } from './storage/open.ts';
+import { StorageError } from './storage/storage-error.ts';
 
 export interface CopiedFiles {
   readonly copied: number;
@@ -60,7 +61,7 @@ async function copyFile(
   const head = await from.find(key);
   if (!head) throw new Error(`The file ${key} of the database is not in the folder.`);
   const expected = sha256 ?? (await hashOf(from, key, signal));
-  const there = await target.find(key);
+  const there = await lookAt(target, key);
   if (there?.bytes === head.bytes && (await hashOf(target, key, signal)) === expected) return null;
   const { contentType, bytes } = head;
   const put = await target.put(key, await from.get(key, undefined, signal), { contentType, bytes, signal });
@@ -69,6 +70,16 @@ async function copyFile(
     throw new Error(`The file ${key} in the folder is not the one that the database names by its SHA-256.`);
   }
   return bytes;
+}
+
+/** Credentials that may not list a bucket are forbidden to look at what is not there; if they may not write either, that is said then. */
+async function lookAt(store: BlobStore, key: string): Promise<BlobHead | undefined> {
+  try {
+    return await store.find(key);
+  } catch (error) {
+    if (error instanceof StorageError && error.reason === 'denied') return undefined;
+    throw error;
+  }
 }
 
 async function hashOf(store: BlobStore, key: string, signal: AbortSignal): Promise<string> {
