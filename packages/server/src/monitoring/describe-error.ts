@@ -13,7 +13,8 @@ const unexpected: ReadonlySet<string> = new Set(['Error', 'TypeError', 'RangeErr
 const causesMax = 4;
 
 /**
- * The text of an error with its causes. Nothing else of it: SDKs hang requests, headers and parameters on their errors. What is not an error
+ * The text of an error with its causes. Nothing else of it: SDKs hang requests, headers and parameters on their errors. An error that was made
+ * on purpose says what may be said, so of what lies below it only the kind is shown: its text may hold a signed address. What is not an error
  * stays as it is.
  */
 export function describeError(error: unknown, causes = causesMax): unknown {
@@ -28,7 +29,14 @@ export function describeError(error: unknown, causes = causesMax): unknown {
     ...named,
     message,
     ...(unexpected.has(error.name) && code === undefined && error.stack !== undefined ? { stack: error.stack } : {}),
-    ...(error.cause instanceof Error && causes > 0 ? { cause: describeError(error.cause, causes - 1) } : {}),
+    ...(error.cause instanceof Error && causes > 0
+      ? { cause: unexpected.has(error.name) ? describeError(error.cause, causes - 1) : kindOf(error.cause) }
+      : {}),
   };
   return described;
+}
+
+function kindOf(error: Error): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' || typeof code === 'number' ? `${error.name} ${code}` : error.name;
 }

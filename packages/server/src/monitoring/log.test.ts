@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Secret } from '../kernel/secret.ts';
+import { StorageError } from '../storage/storage-error.ts';
 import { createLogger, type LogOptions } from './log.ts';
 
 function lines(options: Partial<LogOptions> = {}) {
@@ -66,8 +67,12 @@ test.for(['json', 'pretty'] as const)(
     }
     expect(line).not.toContain('hidden');
     expect(line).not.toContain(' at ');
+    const below = new Error('PUT https://bucket/upload?upload_id=hidden-4 failed');
+    log.error({ error: new StorageError('denied', 'The bucket denies.', below) }, 'a copy failed');
+    expect(written[1]).toContain('The bucket denies.');
+    expect(written[1]).not.toContain('hidden');
     log.error({ error: new TypeError('a bug') }, 'a dispatch failed');
-    expect(written[1]).toMatch(/TypeError: a bug.* at /s);
+    expect(written[2]).toMatch(/TypeError: a bug.* at /s);
   },
 );
 

@@ -35,7 +35,7 @@ function pretty(line: string): string {
 /** Its stack, if it has one, else its text; and the same of its causes. */
 function printedError(error: unknown): string {
   const parsed = errorSchema.safeParse(error);
-  if (!parsed.success) return ` error=${printed(error)}`;
+  if (!parsed.success) return ` (${printed(error)})`;
   const { type, message, stack, cause } = parsed.data;
   const text = (stack ?? `${type}: ${message}`).replaceAll('\n', '\n    ');
   return `\n    ${text}${cause === undefined ? '' : printedError(cause)}`;
