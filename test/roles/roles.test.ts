@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startGcs } from '../servers/gcs.ts';
 import { createPostgresDatabase, reachablePostgres, type EmptyDatabase } from '../servers/postgres.ts';
 import { eventually, freePort, tempFolder } from '../servers/spawn.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
@@ -245,5 +246,29 @@ describe.skipIf(serverUrl === null)(`a single role${serverUrl === null ? ' (no P
       output: expect.stringContaining(`the queue engine of REDIS_URL (127.0.0.1:${port}) cannot be reached`),
     });
     expect(engine.output).not.toContain('secret-word');
+  });
+
+  test('what refuses ends the start at once, and is named by its variable', async () => {
+    const gcs = await startGcs();
+    onTestFinished(() => gcs.stop());
+    const base = { DATABASE_URL: dropped.url, KLING_PROVIDER: 'sandbox', PORT: '0' };
+    const bucket = {
+      GCS_BUCKET: 'no-such-bucket',
+      GCS_ENDPOINT: gcs.endpoint,
+      GOOGLE_APPLICATION_CREDENTIALS: gcs.credentialsFile,
+    };
+    expect(await runDailies(['api'], { ...base, ...bucket })).toMatchObject({
+      code: 69,
+      output: expect.stringMatching(
+        /^Dailies could not start: the storage of GCS_BUCKET \(no-such-bucket at .* cannot be used/,
+      ),
+    });
+    const database = { DATABASE_URL: new URL('/no-such-database', dropped.url).href };
+    expect(await runDailies(['api'], { ...base, ...database })).toMatchObject({
+      code: 69,
+      output: expect.stringMatching(
+        /^Dailies could not start: the database of DATABASE_URL \(.*\) cannot be used: .*no-such-/,
+      ),
+    });
   });
 });

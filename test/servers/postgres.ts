@@ -130,9 +130,13 @@ export async function createPostgresDatabase(serverUrl: string): Promise<EmptyDa
   };
 }
 
-/** A server on which tests may create databases: the one that is named, or a local one when it answers. */
+/**
+ * A server on which tests may create databases: the one that is named, or a local one when it answers. TEST_DATABASE_URL puts every test on
+ * it; with TEST_POSTGRES_URL only those that need PostgreSQL.
+ */
 export async function reachablePostgres(): Promise<string | null> {
-  const url = process.env['TEST_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres';
+  const { TEST_DATABASE_URL: forAll, TEST_POSTGRES_URL: forSome } = process.env;
+  const url = forAll ?? forSome ?? 'postgres://postgres@127.0.0.1:5432/postgres';
   return (await answers(url)) ? url : null;
 }
 

@@ -4,7 +4,8 @@ import { credits } from '../src/kernel/money.ts';
 import { hint, lookAtAccount } from '../src/videos/look.ts';
 import { submit } from '../src/videos/submit.ts';
 import { testWorkspace } from './support/core.ts';
-import { openPostgresTestDatabase, reachablePostgres } from './support/database.ts';
+import { openPostgresTestDatabase } from './support/database.ts';
+import { reachablePostgres } from '../../../test/servers/postgres.ts';
 import { openKlingCore } from './support/kling-core.ts';
 
 const url = await reachablePostgres();

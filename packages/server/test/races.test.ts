@@ -14,7 +14,8 @@ import { end } from '../src/videos/settle.ts';
 import { assertBooks } from './support/assertions.ts';
 import { until } from './support/api.ts';
 import { openCore, testWorkspace } from './support/core.ts';
-import { advanceClock, openPostgresTestDatabase, reachablePostgres } from './support/database.ts';
+import { advanceClock, openPostgresTestDatabase } from './support/database.ts';
+import { reachablePostgres } from '../../../test/servers/postgres.ts';
 import { emptyTables } from './support/kling-core.ts';
 
 const url = await reachablePostgres();

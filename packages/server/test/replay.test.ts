@@ -13,7 +13,8 @@ import { createDeadLetters, type DeadLetter } from '../src/videos/replay.ts';
 import { startWorker } from '../src/worker/worker.ts';
 import { openArchiving } from './support/archiving.ts';
 import { testWorkspace } from './support/core.ts';
-import { openPostgresTestDatabase, openTestDatabase, reachablePostgres } from './support/database.ts';
+import { openPostgresTestDatabase, openTestDatabase } from './support/database.ts';
+import { reachablePostgres } from '../../../test/servers/postgres.ts';
 import { openKlingCore, type KlingCoreSettings } from './support/kling-core.ts';
 
 const day = 24 * 3_600_000;

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openPgliteTestDatabase, openPostgresTestDatabase, reachablePostgres } from '../../test/support/database.ts';
+import { openPgliteTestDatabase, openPostgresTestDatabase } from '../../test/support/database.ts';
+import { reachablePostgres } from '../../../../test/servers/postgres.ts';
 import { copyTables, goOnAfterEvents, listFilledTables } from './copy-tables.ts';
 import type { Database } from './database.ts';
 import { inTransaction } from './transaction.ts';

@@ -3,12 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  advanceClock,
-  openPgliteTestDatabase,
-  openPostgresTestDatabase,
-  reachablePostgres,
-} from '../../test/support/database.ts';
+import { advanceClock, openPgliteTestDatabase, openPostgresTestDatabase } from '../../test/support/database.ts';
+import { reachablePostgres } from '../../../../test/servers/postgres.ts';
 import type { Database } from './database.ts';
 import { migrations } from './migrations/index.ts';
 import { migrate, requireSchema } from './migrate.ts';

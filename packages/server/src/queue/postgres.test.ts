@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { openPgliteTestDatabase, openPostgresTestDatabase, reachablePostgres } from '../../test/support/database.ts';
+import { openPgliteTestDatabase, openPostgresTestDatabase } from '../../test/support/database.ts';
+import { reachablePostgres } from '../../../../test/servers/postgres.ts';
 import type { Database } from '../db/database.ts';
 import { inTransaction } from '../db/transaction.ts';
 import { openQueue } from './open.ts';

@@ -45,21 +45,6 @@ export async function advanceClock(database: Database, ms: number): Promise<void
   await sql`update clock set offset_ms = offset_ms + ${ms}`.execute(database.kysely);
 }
 
-/** A PostgreSQL server for suites that run on both drivers: the one that is named, or a local one when it answers. */
-export async function reachablePostgres(): Promise<string | null> {
-  if (serverUrl) return serverUrl;
-  const local = 'postgres://postgres@127.0.0.1:5432/postgres';
-  const client = new pg.Client({ connectionString: local, connectionTimeoutMillis: 2_000 });
-  try {
-    await client.connect();
-    return local;
-  } catch {
-    return null;
-  } finally {
-    await client.end().catch(() => {});
-  }
-}
-
 /** Creates the migrated database that the others are copied from. */
 export async function createTemplateDatabase(url: string): Promise<{ name: string; drop(): Promise<void> }> {
   const name = testDatabaseName();
