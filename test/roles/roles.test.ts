@@ -263,7 +263,7 @@ describe.skipIf(serverUrl === null)(`a single role${serverUrl === null ? ' (no P
         /^Dailies could not start: the storage of GCS_BUCKET \(no-such-bucket at .* cannot be used/,
       ),
     });
-    const database = { DATABASE_URL: new URL('/no-such-database', dropped.url).href };
+    const database = { DATABASE_URL: new URL('/no-such-database', dropped.url).href, DATA_DIR: await folderOf('data') };
     expect(await runDailies(['api'], { ...base, ...database })).toMatchObject({
       code: 69,
       output: expect.stringMatching(
