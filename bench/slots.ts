@@ -62,13 +62,13 @@ async function measured(size: Size, database: string | null): Promise<Figure[]> 
 }
 
 /** @throws Error when a promise of the story is broken */
-export async function story(size: Size, database: string | null, ofMs = taskMs): Promise<Measured> {
+export async function story(size: Size, database: string | null, tasks = { taskMs, taskSpread: 0 }): Promise<Measured> {
   const options = {
     ...size,
     tier: null,
     generation: 'auto',
     database,
-    taskMs: ofMs,
+    ...tasks,
     seed: 1,
     utilisation: 0,
     json: true,

@@ -37,6 +37,7 @@ const options = {
   generation: 'auto',
   database: postgres,
   taskMs: Number(taskMs),
+  taskSpread: 0,
   seed: 1,
   // What the engine lost waits for its next publish, so only counts and money are judged here.
   utilisation: 0,

@@ -15,6 +15,8 @@ export interface SandboxOptions {
   readonly speed?: number;
   /** Fixes the wall time of every task, from create to end, whatever model and speed. */
   readonly taskMs?: number;
+  /** With `taskMs`: each task's time lies within this share of it, either way, so that tasks do not end together. From 0 (default) to 1. */
+  readonly taskSpread?: number;
   /** Seeds every random choice: generation times, fault rates, pictures. Default 1. */
   readonly seed?: number;
   /** `real`: full-size clips; `tiny`: at most 20 KB each, for load. Default `real`. */
@@ -61,9 +63,10 @@ const dayMs = 86_400_000;
 
 /** Fills in defaults. @throws RangeError naming the first option that makes no sense */
 export function resolveOptions(options: SandboxOptions): Settings {
-  const { speed = 1, taskMs, slots = 5, accounts = [defaultAccount], visibilityLagMs = 0 } = options;
+  const { speed = 1, taskMs, taskSpread = 0, slots = 5, accounts = [defaultAccount], visibilityLagMs = 0 } = options;
   demand(speed > 0 && Number.isFinite(speed), 'speed must be a number above 0');
   demand(taskMs === undefined || taskMs >= 0, 'taskMs must not be negative');
+  demand(taskSpread >= 0 && taskSpread <= 1, 'taskSpread must be from 0 to 1');
   demand(Number.isInteger(slots) && slots >= 1, 'slots must be a whole number of at least 1');
   demand(visibilityLagMs >= 0, 'visibilityLagMs must not be negative');
   demand(accounts.length > 0, 'accounts must not be empty');
@@ -78,6 +81,7 @@ export function resolveOptions(options: SandboxOptions): Settings {
     dataDir: options.dataDir,
     speed,
     taskMs,
+    taskSpread,
     seed: options.seed ?? 1,
     files: options.files ?? 'real',
     strict: options.strict ?? false,

@@ -14,6 +14,7 @@ interface SandboxFlags {
   readonly port: number;
   readonly speed?: number;
   readonly taskMs?: number;
+  readonly taskSpread?: number;
   readonly slots?: number;
   readonly seed?: number;
   readonly files?: 'real' | 'tiny';
@@ -37,6 +38,7 @@ export function addSandbox(program: Command, io: Io, finish: (code: ExitCode) =>
     .option('--port <port>', '0 takes a free one', toNumber, 8002)
     .option('--speed <factor>', 'how many times faster than Kling; default 1', toNumber)
     .option('--task-ms <ms>', 'fixed time of every task, instead of --speed', toNumber)
+    .option('--task-spread <share>', 'with --task-ms: up to this share longer or shorter, 0 to 1', toNumber)
     .option('--slots <number>', 'tasks at once per model; default 5', toNumber)
     .option('--seed <number>', 'seed of every random choice; default 1', toNumber)
     .addOption(

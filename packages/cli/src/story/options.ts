@@ -15,6 +15,8 @@ export interface StoryOptions {
   readonly database: string | null;
   /** Time of every task at the sandbox. */
   readonly taskMs: number;
+  /** Share by which a task may take longer or shorter, from 0 to 1. */
+  readonly taskSpread: number;
   readonly seed: number;
   /** Least share of the slot time that must be busy while work waits. */
   readonly utilisation: number;
@@ -29,6 +31,7 @@ interface Flags {
   readonly generation: StoryOptions['generation'];
   readonly database?: string;
   readonly taskMs: number;
+  readonly taskSpread: number;
   readonly seed: number;
   readonly utilisation: number;
   readonly json?: boolean;
@@ -49,6 +52,7 @@ export function parseStory(args: readonly string[], io: Pick<Io, 'stdout' | 'std
     )
     .option('--database <url>', 'PostgreSQL (an empty database): api, worker and callbacks as separate processes')
     .option('--task-ms <ms>', 'time of every task', toWhole, 2000)
+    .option('--task-spread <share>', 'share by which a task may take longer or shorter, 0 to 1', toShare, 0)
     .option('--seed <number>', "seed of the sandbox's random choices", toWhole, 1)
     .option('--utilisation <share>', 'least slot utilisation while work waits, 0 to 1', toShare, 0.95)
     .option('--json', 'the measurements as JSON')

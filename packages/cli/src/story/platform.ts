@@ -42,8 +42,8 @@ export async function startPlatform(options: StoryOptions, folder: string): Prom
 
 /** The command line of the story's sandbox. */
 export function sandboxArgs(options: StoryOptions): string[] {
-  const { slots, taskMs, seed } = options;
-  const numbers = { slots, 'task-ms': taskMs, seed };
+  const { slots, taskMs, taskSpread, seed } = options;
+  const numbers = { slots, 'task-ms': taskMs, 'task-spread': taskSpread, seed };
   return ['sandbox', '--json', '--port', '0', '--files', 'tiny', ...Object.entries(numbers).flatMap(toFlag)];
 }
 

@@ -1,4 +1,5 @@
 import { generationTime } from '../catalog/generation-time.ts';
+import { seeded } from '../random.ts';
 import { getModel } from '../catalog/models.ts';
 import { priceOf } from '../catalog/prices.ts';
 import type { Clock } from '../clock.ts';
@@ -59,8 +60,7 @@ function spans(
   if (settings.taskMs === undefined) {
     return { submittedMs: Math.round(clock.scaled(natural.submittedMs)), totalMs: clock.scaled(natural.totalMs) };
   }
-  return {
-    submittedMs: Math.round((settings.taskMs * natural.submittedMs) / natural.totalMs),
-    totalMs: settings.taskMs,
-  };
+  const share = 1 + settings.taskSpread * (2 * seeded(settings.seed, 'spread', ordinal) - 1);
+  const totalMs = settings.taskMs * share;
+  return { submittedMs: Math.round((totalMs * natural.submittedMs) / natural.totalMs), totalMs };
 }
