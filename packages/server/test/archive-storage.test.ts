@@ -1,4 +1,5 @@
 /** What becomes of paid files while the team's own storage fails, on real stores that really fail. */
+import { answerWithoutLinks } from '../src/api/video-answer.ts';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -47,10 +48,14 @@ async function expectWaits(store: BlobStore, reason: RegExp, mend: () => Promise
   expect(told.map((event) => event.data)).toEqual([
     { job_id: id, status: 'archiving', reason: expect.stringMatching(reason) },
   ]);
+  expect(answerWithoutLinks(await core.video(id)).warnings).toEqual([
+    { code: 'archive_delayed', message: expect.stringContaining(String(file.last_error)) },
+  ]);
   await mend();
   expect(await archiving.archive(id)).toEqual({ result: 'done' });
   const video = await core.video(id);
   expect(video.state).toBe('completed');
+  expect(answerWithoutLinks(video).warnings).toEqual([]);
   expect(await store.find(video.file?.storageKey ?? '')).toMatchObject({ bytes: video.file?.bytes });
   await core.books();
 }

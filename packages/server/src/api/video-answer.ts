@@ -48,7 +48,7 @@ export function answerWithoutLinks(video: VideoRecord): VideoAnswer {
     poster_url: null,
     file: answerFile(storedFile(video)),
     error: video.error && answerError(video.error),
-    warnings: video.warnings.map(({ code, message }) => ({ code, message })),
+    warnings: answerWarnings(video),
     retry_of: video.retryOf,
     created_at: video.acceptedAt.toISOString(),
     started_at: video.startedAt?.toISOString() ?? null,
@@ -56,6 +56,15 @@ export function answerWithoutLinks(video: VideoRecord): VideoAnswer {
     deleted_at: video.deletedAt?.toISOString() ?? null,
     links: answerLinks(video),
   };
+}
+
+function answerWarnings({ warnings, file }: VideoRecord): VideoAnswer['warnings'] {
+  const said = warnings.map(({ code, message }) => ({ code, message }));
+  if (file?.delay == null) return said;
+  return [
+    ...said,
+    { code: 'archive_delayed', message: `The copy into storage waits and is tried again. ${file.delay}` },
+  ];
 }
 
 export function answerQueue(queue: NonNullable<VideoRecord['queue']>): NonNullable<VideoAnswer['queue']> {

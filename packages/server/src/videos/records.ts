@@ -86,6 +86,7 @@ function toFile(row: FileRow): VideoFile {
     sha256: row.sha256,
     etag: row.etag,
     posterKey: row.poster_key,
+    delay: row.state === 'pending' ? row.last_error : null,
   };
 }
 

@@ -48,6 +48,8 @@ export interface VideoFile {
   readonly sha256: string | null;
   readonly etag: string | null;
   readonly posterKey: string | null;
+  /** Why the copy of a paid file waits; null when nothing went wrong so far, or no more. */
+  readonly delay: string | null;
 }
 
 export interface QueueEstimate {
