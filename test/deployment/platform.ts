@@ -75,6 +75,8 @@ async function start(
   const gateway = await startNginx({ apiPorts, callbacksPort });
   release.push(gateway.stop);
   const env = {
+    // What does not support ranges is spooled there on its way.
+    DATA_DIR: join(folder, 'data'),
     DATABASE_URL: database.url,
     S3_BUCKET: await s3.makeBucket(),
     S3_ENDPOINT: s3.endpoint,
