@@ -188,7 +188,7 @@ export interface VideoEvent {
   /** Per video, from 1, without gaps; as text it is the `lastEventId` to go on after it. */
   readonly seq: number;
   readonly video_id: string;
-  /** `video.queued`, … one per status, `video.file_stored`, `video.charged`, `video.deleted`. */
+  /** `video.queued`, … one per status, `video.archive_delayed`, `video.file_stored`, `video.charged`, `video.deleted`. */
   readonly type: string;
   /** The event's own facts. */
   readonly data: Readonly<Record<string, unknown>>;
