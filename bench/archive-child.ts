@@ -5,8 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { Agent, request } from 'undici';
 import { copyVideo } from '../packages/server/src/storage/copy-video.ts';
 import { createDownloader } from '../packages/server/src/storage/download.ts';
-import { Secret } from '../packages/server/src/kernel/secret.ts';
-import { openBlobStore, type S3Config } from '../packages/server/src/storage/open.ts';
+import { openBlobStore } from '../packages/server/src/storage/open.ts';
+import { s3Config } from '../test/servers/s3-config.ts';
 
 export interface ArchiveRun {
   readonly way: 'bare' | 'copy';
@@ -37,7 +37,9 @@ const downloader = createDownloader({
   connectTimeoutMs: 30_000,
   idleTimeoutMs: 30_000,
 });
-const store = await openBlobStore(bucket ? s3Config(bucket) : { driver: 'fs', directory: join(folder, 'store') });
+const store = await openBlobStore(
+  bucket ? s3Config(bucket.endpoint, bucket.bucket, bucket) : { driver: 'fs', directory: join(folder, 'store') },
+);
 const { signal } = new AbortController();
 
 async function bare(name: string): Promise<number> {
@@ -60,21 +62,6 @@ async function copy(name: string): Promise<number> {
   // The server keeps all it holds in memory.
   if (bucket) await store.delete(`films/${name}`);
   return stored.bytes;
-}
-
-function s3Config({ accessKeyId, secretAccessKey, ...place }: BucketAddress): S3Config {
-  return {
-    driver: 's3',
-    ...place,
-    prefix: '',
-    region: 'us-east-1',
-    linkEndpoint: null,
-    pathStyle: true,
-    checksums: 'required',
-    encryption: null,
-    kmsKeyId: null,
-    credentials: { accessKeyId, secretAccessKey: new Secret(secretAccessKey) },
-  };
 }
 
 const one = run.way === 'bare' ? bare : copy;

@@ -1,16 +1,16 @@
 /** What becomes of paid files while the team's own storage fails, on real stores that really fail. */
-import { answerWithoutLinks } from '../src/api/video-answer.ts';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startFaultProxy } from '../../../test/servers/fault-proxy.ts';
+import { s3Config } from '../../../test/servers/s3-config.ts';
 import { missingS3, startS3, type S3Server } from '../../../test/servers/s3.ts';
 import { missingSmallDisk, startSmallDisk } from '../../../test/servers/small-disk.ts';
+import { answerWithoutLinks } from '../src/api/video-answer.ts';
 import type { Database } from '../src/db/database.ts';
-import { Secret } from '../src/kernel/secret.ts';
 import type { BlobStore } from '../src/storage/blob-store.ts';
 import { startFileServer } from '../src/storage/file-server.testing.ts';
-import { openBlobStore, type BlobStoreConfig, type S3Config } from '../src/storage/open.ts';
+import { openBlobStore, type BlobStoreConfig } from '../src/storage/open.ts';
 import { openArchiving } from './support/archiving.ts';
 import { testWorkspace } from './support/core.ts';
 import { openTestDatabase } from './support/database.ts';
@@ -60,22 +60,6 @@ async function expectWaits(store: BlobStore, reason: RegExp, mend: () => Promise
   await core.books();
 }
 
-function configOf(endpoint: string, bucket: string, keys: { accessKeyId: string; secretAccessKey: string }): S3Config {
-  return {
-    driver: 's3',
-    bucket,
-    prefix: '',
-    region: 'us-east-1',
-    endpoint,
-    linkEndpoint: null,
-    pathStyle: true,
-    checksums: 'required',
-    encryption: null,
-    kmsKeyId: null,
-    credentials: { accessKeyId: keys.accessKeyId, secretAccessKey: new Secret(keys.secretAccessKey) },
-  };
-}
-
 const withoutS3 = missingS3();
 
 describe.skipIf(withoutS3)(`files on their way to S3${withoutS3 ? ` (${withoutS3})` : ''}`, () => {
@@ -87,7 +71,7 @@ describe.skipIf(withoutS3)(`files on their way to S3${withoutS3 ? ` (${withoutS3
 
   test('a bucket that denies writes keeps the video archiving with a readable cause, and it completes after the mend', async () => {
     const bucket = await server.makeBucket();
-    const store = await openStore(configOf(server.endpoint, bucket, server.credentials));
+    const store = await openStore(s3Config(server.endpoint, bucket, server.credentials));
     await server.denyWrites(bucket);
     const reason =
       /^Storing a file failed: bucket dailies-\S+ does not allow it; check its policy \(AccessDenied, HTTP 403\)\.$/;
@@ -98,7 +82,7 @@ describe.skipIf(withoutS3)(`files on their way to S3${withoutS3 ? ` (${withoutS3
     const proxy = await startFaultProxy({ port: Number(new URL(server.endpoint).port) });
     onTestFinished(() => proxy.stop());
     const bucket = await server.makeBucket();
-    const store = await openStore(configOf(`http://127.0.0.1:${proxy.port}`, bucket, server.credentials));
+    const store = await openStore(s3Config(`http://127.0.0.1:${proxy.port}`, bucket, server.credentials));
     proxy.cut();
     proxy.refuse();
     await expectWaits(store, /^Storing a file failed: 127\.0\.0\.1:\d+ broke the connection \(/, () => proxy.mend());
@@ -110,7 +94,7 @@ test('a bucket in another region keeps the video archiving with a readable cause
   onTestFinished(() => server.close());
   server.handler = (_request, response) => void response.writeHead(200).end();
   const keys = { accessKeyId: 'key', secretAccessKey: 'secret' };
-  const store = await openStore(configOf(server.origin, 'films', keys));
+  const store = await openStore(s3Config(server.origin, 'films', keys));
   server.handler = (request, response) => {
     const error = '<Error><Code>PermanentRedirect</Code><Endpoint>films.s3.eu-west-1.example</Endpoint></Error>';
     request.resume().once('end', () => response.writeHead(301, { 'content-type': 'application/xml' }).end(error));

@@ -1,27 +1,13 @@
 /** Puts many small and then many large files at once in a process of its own; prints how much memory the large ones added. */
 import { Readable } from 'node:stream';
-import { Secret } from '../kernel/secret.ts';
+import { s3Config } from '../../../../test/servers/s3-config.ts';
 import { openS3BlobStore } from './s3.ts';
 
 const [endpoint = '', bucket = '', accessKeyId = '', secretAccessKey = ''] = process.argv.slice(2);
 const mega = 1024 * 1024;
 const atOnce = 24;
-const store = await openS3BlobStore(
-  {
-    driver: 's3',
-    bucket,
-    prefix: '',
-    region: 'us-east-1',
-    endpoint,
-    linkEndpoint: null,
-    pathStyle: true,
-    checksums: 'required',
-    encryption: null,
-    kmsKeyId: null,
-    credentials: { accessKeyId, secretAccessKey: new Secret(secretAccessKey) },
-  },
-  { partBytes: 8 * mega },
-);
+const config = s3Config(endpoint, bucket, { accessKeyId, secretAccessKey });
+const store = await openS3BlobStore(config, { partBytes: 8 * mega });
 
 async function putMany(megabytes: number): Promise<void> {
   const { signal } = new AbortController();

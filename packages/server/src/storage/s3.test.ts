@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Secret } from '../kernel/secret.ts';
+import { s3Config } from '../../../../test/servers/s3-config.ts';
 import { missingS3, startS3, type S3Server } from '../../../../test/servers/s3.ts';
 import { eventually, freePort } from '../../../../test/servers/spawn.ts';
 import type { BlobStore } from './blob-store.ts';
@@ -33,7 +34,7 @@ describe.skipIf(missing)(`S3, on Ceph's radosgw${missing ? ` (${missing})` : ''}
 
   async function makeConfig(changes: Partial<S3Config> = {}): Promise<S3Config> {
     const { endpoint, region, credentials } = server;
-    return { ...settings(endpoint, credentials), region, bucket: await server.makeBucket(), ...changes };
+    return { ...s3Config(endpoint, await server.makeBucket(), credentials), region, ...changes };
   }
 
   /** A store that cuts files into the least parts. */
@@ -196,7 +197,10 @@ describe('an S3 store whose server', () => {
   });
   afterAll(() => server.close());
   const open = (changes: Partial<S3Config> = {}): Promise<BlobStore> =>
-    openBlobStore({ ...settings(server.origin, { accessKeyId: 'id', secretAccessKey: 'se-cret' }), ...changes });
+    openBlobStore({
+      ...s3Config(server.origin, 'films', { accessKeyId: 'id', secretAccessKey: 'se-cret' }),
+      ...changes,
+    });
 
   it('is in another region is told apart from one that refuses', async () => {
     server.handler = (request, response) => {
@@ -256,25 +260,6 @@ async function keysOf(store: BlobStore): Promise<string[]> {
 
 function credentialsOf(accessKeyId: string, secretAccessKey: string): S3Config['credentials'] {
   return { accessKeyId, secretAccessKey: new Secret(secretAccessKey) };
-}
-
-function settings(
-  endpoint: string,
-  { accessKeyId, secretAccessKey }: { readonly accessKeyId: string; readonly secretAccessKey: string },
-): S3Config {
-  return {
-    driver: 's3',
-    bucket: 'films',
-    prefix: '',
-    region: 'us-east-1',
-    endpoint,
-    linkEndpoint: null,
-    pathStyle: true,
-    checksums: 'required',
-    encryption: null,
-    kmsKeyId: null,
-    credentials: credentialsOf(accessKeyId, secretAccessKey),
-  };
 }
 
 function broken(data: Buffer): Readable {
