@@ -1,5 +1,5 @@
 /** The engines that can carry a deployment's messages, each as a server of its own on this machine. */
-import pg from 'pg';
+import { askPostgres } from '../servers/postgres.ts';
 import { startPubSub } from '../servers/pubsub.ts';
 import { startRedis, startRedisCluster } from '../servers/redis.ts';
 import { startSqs } from '../servers/sqs.ts';
@@ -24,11 +24,8 @@ export async function startEngine(name: EngineName, databaseUrl: string): Promis
         name,
         env: { QUEUE_ENGINE: 'postgres' },
         empty: async () => {
-          const client = new pg.Client({ connectionString: databaseUrl });
-          await client.connect();
-          const { rowCount } = await client.query('delete from queue.job');
-          await client.end();
-          return `all ${String(rowCount)} jobs deleted`;
+          const jobs = await askPostgres(databaseUrl, 'delete from queue.job returning id');
+          return `all ${String(jobs.length)} jobs deleted`;
         },
         stop: async () => {},
       };

@@ -2,9 +2,9 @@ import { cp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { startSandbox } from '@dailies/sandbox';
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
+  askPostgres,
   createPostgresDatabase,
   missingPostgres,
   startPostgres,
@@ -23,16 +23,6 @@ async function emptyDatabase(): Promise<EmptyDatabase> {
   const database = await createPostgresDatabase(server.url);
   onTestFinished(() => database.drop());
   return database;
-}
-
-async function ask(url: string, statement: string): Promise<readonly Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(statement)).rows;
-  } finally {
-    await client.end();
-  }
 }
 
 /** Of every file but those that only a running server has. */
@@ -150,7 +140,7 @@ describe.skipIf(missing)(`dailies move${missing ? ` (${missing})` : ''}`, () => 
     await runDailies(['migrate'], { DATABASE_URL: url });
     const refused = await runDailies(['move', '--to', url], { ...env, DATA_DIR: data });
     expect(refused).toMatchObject({ code: 69, output: expect.stringMatching(/is not empty \(.*workspaces/) });
-    expect(await ask(url, 'select count(*)::int as count from videos')).toEqual([{ count: 0 }]);
+    expect(await askPostgres(url, 'select count(*)::int as count from videos')).toEqual([{ count: 0 }]);
     const again = start(['serve'], { ...env, DATA_DIR: data, SANDBOX_URL: 'http://127.0.0.1:1' });
     await addressOf(again);
   });
@@ -186,7 +176,9 @@ describe.skipIf(missing)(`dailies move${missing ? ` (${missing})` : ''}`, () => 
     expect(Object.values(report.ledger).reduce((sum, each) => sum + Number(each), 0)).toBe(0);
     expect(await fingerprints(join(data, 'files'))).toEqual(files);
     // What the next transaction gives its events lies above all that came along, whatever its own number is.
-    expect(await ask(url, 'select dailies_event_xid() > max(xid) as above from events')).toEqual([{ above: true }]);
+    expect(await askPostgres(url, 'select dailies_event_xid() > max(xid) as above from events')).toEqual([
+      { above: true },
+    ]);
 
     const old = await runDailies(['serve'], env);
     expect(old).toMatchObject({ code: 69, output: expect.stringMatching(/was moved to .*start with DATABASE_URL/) });
@@ -212,10 +204,12 @@ describe.skipIf(missing)(`dailies move${missing ? ` (${missing})` : ''}`, () => 
     const seen = events.map(({ data: text }) => JSON.parse(text) as { video_id: string; seq: number });
     for (const id of ids) {
       const numbers = seen.filter(({ video_id: video }) => video === id).map(({ seq }) => seq);
-      const [video] = await ask(url, `select event_seq from videos where id = '${id}'`);
+      const [video] = await askPostgres(url, `select event_seq from videos where id = '${id}'`);
       expect(numbers).toEqual(Array.from({ length: Number(video?.['event_seq']) }, (_each, index) => index + 1));
     }
-    expect(await ask(url, 'select sum(amount)::text as sum from ledger_entries')).toEqual([{ sum: '0.000000' }]);
+    expect(await askPostgres(url, 'select sum(amount)::text as sum from ledger_entries')).toEqual([
+      { sum: '0.000000' },
+    ]);
   });
 
   test('a killed server may be moved: what it had in hand is looked for at Kling first', async () => {

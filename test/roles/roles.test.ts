@@ -1,10 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startGcs } from '../servers/gcs.ts';
-import { createPostgresDatabase, reachablePostgres, type EmptyDatabase } from '../servers/postgres.ts';
+import { askPostgres, createPostgresDatabase, reachablePostgres, type EmptyDatabase } from '../servers/postgres.ts';
 import { eventually, freePort, tempFolder } from '../servers/spawn.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { addressOf, createApi, runDailies, startDailies, type Env, type Running } from './dailies.ts';
@@ -16,16 +15,6 @@ async function emptyDatabase(): Promise<EmptyDatabase> {
   const database = await createPostgresDatabase(serverUrl ?? '');
   onTestFinished(() => database.drop());
   return database;
-}
-
-async function ask(url: string, statement: string): Promise<readonly Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(statement)).rows;
-  } finally {
-    await client.end();
-  }
 }
 
 async function folderOf(name: string): Promise<string> {
@@ -48,9 +37,9 @@ describe.skipIf(serverUrl === null)(`dailies migrate${serverUrl === null ? ' (no
     );
     expect(all.map(({ code, output }) => (code === 0 ? 0 : output))).toEqual([0, 0, 0, 0]);
     const applied = all.flatMap(({ output }) => (JSON.parse(output) as { applied: string[] }).applied);
-    const rows = await ask(url, 'select name from schema_migrations order by name');
+    const rows = await askPostgres(url, 'select name from schema_migrations order by name');
     expect(applied.toSorted()).toEqual(rows.map(({ name }) => name));
-    expect(await ask(url, 'select id from workspaces')).toEqual([{ id: 'ws_default' }]);
+    expect(await askPostgres(url, 'select id from workspaces')).toEqual([{ id: 'ws_default' }]);
   });
 
   test('the key of DAILIES_API_KEY works afterwards, is stored as a hash and printed nowhere', async () => {
@@ -67,7 +56,7 @@ describe.skipIf(serverUrl === null)(`dailies migrate${serverUrl === null ? ' (no
       KLING_PROVIDER: 'sandbox',
     });
     expect((await createApi(await addressOf(api), key).get('/api/videos')).status).toBe(200);
-    expect(JSON.stringify(await ask(url, 'select * from api_keys'))).not.toContain(key);
+    expect(JSON.stringify(await askPostgres(url, 'select * from api_keys'))).not.toContain(key);
     expect(first.output + api.output()).not.toContain(key);
     const wrong = await runDailies(['migrate'], { ...env, DAILIES_API_KEY: 'too-short' });
     expect(wrong).toMatchObject({ code: 78, output: expect.stringContaining('DAILIES_API_KEY') });
@@ -128,7 +117,7 @@ describe.skipIf(serverUrl === null)(`a single role${serverUrl === null ? ' (no P
       output: expect.stringMatching(/older than.*0001-first.*dailies migrate/s),
     });
     await runDailies(['migrate'], env);
-    await ask(url, `insert into schema_migrations (name, timestamp) values ('9999-future', '2099')`);
+    await askPostgres(url, `insert into schema_migrations (name, timestamp) values ('9999-future', '2099')`);
     const newer = await runDailies([role], env);
     expect(newer).toMatchObject({ code: 69, output: expect.stringMatching(/newer than.*9999-future/s) });
     expect(older.output + newer.output).not.toContain('Waiting');

@@ -114,19 +114,19 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
 /** A new database on a server on which databases can be created. */
 export async function createPostgresDatabase(serverUrl: string): Promise<EmptyDatabase> {
   const name = `dailies_test_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
-  await ask(serverUrl, `create database ${name}`);
+  await askPostgres(serverUrl, `create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   return {
     url: url.href,
     async terminateConnections() {
-      const rows = await ask(
+      const rows = await askPostgres(
         serverUrl,
         `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`,
       );
       return rows.length;
     },
-    drop: async () => void (await ask(serverUrl, `drop database if exists ${name} with (force)`)),
+    drop: async () => void (await askPostgres(serverUrl, `drop database if exists ${name} with (force)`)),
   };
 }
 
@@ -204,14 +204,15 @@ export async function createTestAuthority(): Promise<TestAuthority> {
 }
 
 async function answers(url: string): Promise<boolean> {
-  return ask(url, 'select 1').then(
+  return askPostgres(url, 'select 1').then(
     () => true,
     // A server that lets in TLS only does answer.
     (error: unknown) => error instanceof Error && /no encryption/.test(error.message),
   );
 }
 
-async function ask(url: string, statement: string): Promise<readonly unknown[]> {
+/** Runs one statement on a connection of its own. @returns its rows */
+export async function askPostgres(url: string, statement: string): Promise<readonly Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
   client.on('error', () => {});
   try {
