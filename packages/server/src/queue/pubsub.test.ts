@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startPubSub, type PubSubServer } from '../../../../test/servers/pubsub.ts';
 import { eventually } from '../../../../test/servers/spawn.ts';
-import { openQueue } from './open.ts';
+import { handle, measureLatencyMs, openReporting } from './cloud-queue.testing.ts';
+import { openQueue, type QueueReporting } from './open.ts';
 import { queueContract, type QueueSubject } from './queue.contract.ts';
 import { messageKinds, type Handler, type Message, type MessageKind, type Queue } from './queue.ts';
 
@@ -17,9 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-type Reporting = Pick<Parameters<typeof openQueue>[0], 'onError' | 'onDead'>;
-
-function openPubSub(reporting: Reporting = {}): Promise<Queue> {
+function openPubSub(reporting: QueueReporting = {}): Promise<Queue> {
   const { projectId, host } = server;
   return openQueue({ driver: 'pubsub', prefix: 'test', projectId, emulatorHost: host, leaseSeconds, ...reporting });
 }
@@ -41,48 +40,15 @@ queueContract('pubsub', async (): Promise<QueueSubject> => {
 });
 
 /** A queue of its own on an empty server, with what it reported; closed after the test. */
-async function openEmpty(reporting: Reporting = {}): Promise<{ queue: Queue; errors: string[] }> {
+function openEmpty(reporting: QueueReporting = {}): Promise<{ queue: Queue; errors: string[] }> {
   server.forget();
-  const errors: string[] = [];
-  const queue = await openPubSub({
-    onError: (error, while_) => void errors.push(`${while_}: ${error.message}`),
-    ...reporting,
-  });
-  onTestFinished(() => queue.close());
-  return { queue, errors };
-}
-
-async function handle(queue: Queue, kind: MessageKind, handler: Handler = async () => done): Promise<Message[]> {
-  const handled: Message[] = [];
-  const recording: Handler = async (message, signal) => {
-    const result = await handler(message, signal);
-    handled.push(message);
-    return result;
-  };
-  await queue.consume(kind, recording, { concurrency: 4, settled: async () => {} });
-  return handled;
+  return openReporting(openPubSub, reporting);
 }
 
 describe('pubsub', () => {
   test('a message reaches an idle handler in milliseconds', async () => {
     const { queue } = await openEmpty();
-    let arrived = Promise.withResolvers<void>();
-    await handle(queue, 'submit', async () => {
-      arrived.resolve();
-      return done;
-    });
-    const times: number[] = [];
-    for (let index = 0; index < 40; index++) {
-      arrived = Promise.withResolvers();
-      const start = performance.now();
-      await queue.publish([{ kind: 'submit', id: `m${index}` }]);
-      await arrived.promise;
-      times.push(performance.now() - start);
-    }
-    const median = times.toSorted((a, b) => a - b)[20]!;
-    // oxlint-disable-next-line no-console -- a measurement, shown when asked for
-    if (process.env['SHOW_TIMES']) console.log(`pubsub: publish to handler p50 ${median.toFixed(1)} ms`);
-    expect(median).toBeLessThan(200);
+    expect(await measureLatencyMs(queue, 'pubsub')).toBeLessThan(200);
   });
 
   test('a handler that takes longer than the lease keeps its message', async () => {

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { eventually } from '../../../../test/servers/spawn.ts';
 import { startSqs, type SqsServer } from '../../../../test/servers/sqs.ts';
-import { openQueue } from './open.ts';
+import { handle, measureLatencyMs, openReporting } from './cloud-queue.testing.ts';
+import { openQueue, type QueueReporting } from './open.ts';
 import { queueContract, type QueueSubject } from './queue.contract.ts';
 import { messageKinds, type Handler, type Message, type MessageKind, type Queue } from './queue.ts';
 
@@ -23,9 +24,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-type Reporting = Pick<Parameters<typeof openQueue>[0], 'onError' | 'onDead'>;
-
-function openSqs(reporting: Reporting = {}): Promise<Queue> {
+function openSqs(reporting: QueueReporting = {}): Promise<Queue> {
   const { endpoint, region } = server;
   return openQueue({ driver: 'sqs', prefix: 'test', region, endpoint, leaseSeconds, ...reporting });
 }
@@ -41,48 +40,15 @@ queueContract('sqs', async (): Promise<QueueSubject> => {
 });
 
 /** A queue of its own on an empty server, with what it reported; closed after the test. */
-async function openEmpty(reporting: Reporting = {}): Promise<{ queue: Queue; errors: string[] }> {
+function openEmpty(reporting: QueueReporting = {}): Promise<{ queue: Queue; errors: string[] }> {
   server.forget();
-  const errors: string[] = [];
-  const queue = await openSqs({
-    onError: (error, while_) => void errors.push(`${while_}: ${error.message}`),
-    ...reporting,
-  });
-  onTestFinished(() => queue.close());
-  return { queue, errors };
-}
-
-async function handle(queue: Queue, kind: MessageKind, handler: Handler = async () => done): Promise<Message[]> {
-  const handled: Message[] = [];
-  const recording: Handler = async (message, signal) => {
-    const result = await handler(message, signal);
-    handled.push(message);
-    return result;
-  };
-  await queue.consume(kind, recording, { concurrency: 4, settled: async () => {} });
-  return handled;
+  return openReporting(openSqs, reporting);
 }
 
 describe('sqs', () => {
   test('a message reaches an idle handler in milliseconds, by a poll that waits', async () => {
     const { queue } = await openEmpty();
-    let arrived = Promise.withResolvers<void>();
-    await handle(queue, 'submit', async () => {
-      arrived.resolve();
-      return done;
-    });
-    const times: number[] = [];
-    for (let index = 0; index < 40; index++) {
-      arrived = Promise.withResolvers();
-      const start = performance.now();
-      await queue.publish([{ kind: 'submit', id: `m${index}` }]);
-      await arrived.promise;
-      times.push(performance.now() - start);
-    }
-    const median = times.toSorted((a, b) => a - b)[20]!;
-    // oxlint-disable-next-line no-console -- a measurement, shown when asked for
-    if (process.env['SHOW_TIMES']) console.log(`sqs: publish to handler p50 ${median.toFixed(1)} ms`);
-    expect(median).toBeLessThan(200);
+    expect(await measureLatencyMs(queue, 'sqs')).toBeLessThan(200);
   });
 
   test('a handler that takes longer than the lease keeps its message', async () => {

@@ -137,6 +137,11 @@ function dueIn(afterMs: number) {
   return { due_at: databaseNowPlus(afterMs), lease_until: null, published_at: null, publishes: 0 };
 }
 
+/** The fence: pending, and not claimed by another worker since. */
+function ours({ id, lease_token }: Delivery) {
+  return { id, lease_token, state: 'pending' } as const;
+}
+
 /** Writes the try into the log, whoever has the delivery now, and what follows from it like `update`. */
 async function keep(
   { database }: VideosContext,
@@ -156,9 +161,7 @@ async function keep(
     )
     .updateTable('deliveries')
     .set(set)
-    .where('id', '=', delivery.id)
-    .where('lease_token', '=', delivery.lease_token)
-    .where('state', '=', 'pending')
+    .where((is) => is.and(ours(delivery)))
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
 }
@@ -172,8 +175,6 @@ async function update(
   await database.kysely
     .updateTable('deliveries')
     .set(set)
-    .where('id', '=', delivery.id)
-    .where('lease_token', '=', delivery.lease_token)
-    .where('state', '=', 'pending')
+    .where((is) => is.and(ours(delivery)))
     .execute();
 }
