@@ -1,8 +1,11 @@
 /** `dailies` as processes of their own, with nothing of our environment. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { eventually } from '../servers/spawn.ts';
+import { onTestFinished } from 'vitest';
+import { eventually, tempFolder } from '../servers/spawn.ts';
 
 const program = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 
@@ -56,6 +59,21 @@ export function startDailies(args: readonly string[], env: Env, nodeArgs: readon
       return end;
     },
   };
+}
+
+/** One that ends with the test at the latest. */
+export function startForTest(args: readonly string[], env: Env): Running {
+  const running = startDailies(args, env);
+  onTestFinished(async () => void (await running.stop()));
+  return running;
+}
+
+/** A copy, for the time of a test, of the data folder in `folder`. @returns its path */
+export async function copyOfData(folder: string): Promise<string> {
+  const copy = await tempFolder('data-copy');
+  onTestFinished(() => copy.remove());
+  await cp(join(folder, 'data'), join(copy.path, 'data'), { recursive: true });
+  return join(copy.path, 'data');
 }
 
 /** Runs it to its end. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startSandbox } from '@dailies/sandbox';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -8,7 +8,16 @@ import { startGcs, type GcsServer } from '../servers/gcs.ts';
 import { createPostgresDatabase, missingPostgres, startPostgres, type PostgresServer } from '../servers/postgres.ts';
 import { missingS3, startS3, type S3Server } from '../servers/s3.ts';
 import { eventually, findProgram, tempFolder, type TempFolder } from '../servers/spawn.ts';
-import { addressOf, createApi, runDailies, startDailies, type Api, type Env, type Running } from './dailies.ts';
+import {
+  addressOf,
+  createApi,
+  runDailies,
+  startDailies,
+  copyOfData,
+  startForTest,
+  type Api,
+  type Env,
+} from './dailies.ts';
 
 const missing = [missingPostgres(), missingS3()].filter((each) => each !== null).join('; ');
 const hasPosters = findProgram('ffmpeg') !== null;
@@ -113,19 +122,6 @@ describe.skipIf(missing !== '')(`dailies move --files${missing === '' ? '' : ` (
     return database.url;
   }
 
-  async function copyOfFolder(): Promise<string> {
-    const copy = await tempFolder('move-files-copy');
-    onTestFinished(() => copy.remove());
-    await cp(join(folder.path, 'data'), join(copy.path, 'data'), { recursive: true });
-    return join(copy.path, 'data');
-  }
-
-  function start(args: readonly string[], more: Env): Running {
-    const running = startDailies(args, more);
-    onTestFinished(async () => void (await running.stop()));
-    return running;
-  }
-
   async function s3Bucket(endpoint = s3.endpoint): Promise<Env> {
     const { accessKeyId, secretAccessKey } = s3.credentials;
     return {
@@ -174,7 +170,7 @@ describe.skipIf(missing !== '')(`dailies move --files${missing === '' ? '' : ` (
     ['S3, links to the bucket', () => s3Bucket(), { CDN_OWN_LINKS: 'storage' }],
     ['Google Cloud Storage', async () => gcsBucket(), {}],
   ])('old and new videos play from the bucket, and the folder stays as it was: %s', async (_name, open, links) => {
-    const data = await copyOfFolder();
+    const data = await copyOfData(folder.path);
     const before = await fingerprints(join(data, 'files'));
     const target = { ...env, ...links, ...(await open()), DATABASE_URL: await emptyDatabase() };
     const { files } = await move({ ...target, DATA_DIR: data });
@@ -185,8 +181,8 @@ describe.skipIf(missing !== '')(`dailies move --files${missing === '' ? '' : ` (
     const elsewhere = await tempFolder('elsewhere');
     onTestFinished(() => elsewhere.remove());
     const roles = { ...target, DATA_DIR: elsewhere.path };
-    const worker = start(['worker'], roles);
-    const api = start(['api'], roles);
+    const worker = startForTest(['worker'], roles);
+    const api = startForTest(['api'], roles);
     await worker.says(/is ready/);
     const url = await addressOf(api);
     for (const film of films) await plays(url, film);
@@ -195,7 +191,7 @@ describe.skipIf(missing !== '')(`dailies move --files${missing === '' ? '' : ` (
   });
 
   test('credentials that may read, write and delete objects are enough, for the move and afterwards', async () => {
-    const data = await copyOfFolder();
+    const data = await copyOfData(folder.path);
     const bucket = await s3Bucket();
     await s3.letIn(String(bucket['S3_BUCKET']));
     const { accessKeyId, secretAccessKey } = s3.stranger;
@@ -207,20 +203,20 @@ describe.skipIf(missing !== '')(`dailies move --files${missing === '' ? '' : ` (
       DATABASE_URL: await emptyDatabase(),
     };
     expect((await move(target)).files).toMatchObject({ copied: stored, found: 0 });
-    const url = await addressOf(start(['serve'], { ...env, ...target }));
+    const url = await addressOf(startForTest(['serve'], { ...env, ...target }));
     for (const film of films) await plays(url, film);
     const api = createApi(url, key);
     await plays(url, await completed(api, await make(api, 'a film of modest credentials')));
   });
 
   test('a copy that is killed half-way is run again: nothing is sent twice, and all arrives', async () => {
-    const data = await copyOfFolder();
+    const data = await copyOfData(folder.path);
     const proxy = await startFaultProxy({ port: Number(new URL(s3.endpoint).port) });
     onTestFinished(() => proxy.stop());
     const bucket = await s3Bucket(`http://127.0.0.1:${proxy.port}`);
     const target = { ...bucket, DATA_DIR: data, DATABASE_URL: await emptyDatabase() };
     proxy.delay(40);
-    const killed = start(['move', '--files'], { ...env, ...target });
+    const killed = startForTest(['move', '--files'], { ...env, ...target });
     await eventually('two files have arrived', async () => (await s3.keys(String(bucket['S3_BUCKET']))).length >= 2);
     killed.signal('SIGKILL');
     await killed.ended;
@@ -230,12 +226,12 @@ describe.skipIf(missing !== '')(`dailies move --files${missing === '' ? '' : ` (
     const { files } = await move(target);
     expect(files.found).toBeGreaterThanOrEqual(arrived);
     expect(files.copied).toBe(stored - files.found);
-    const url = await addressOf(start(['serve'], { ...env, ...target, S3_ENDPOINT: s3.endpoint }));
+    const url = await addressOf(startForTest(['serve'], { ...env, ...target, S3_ENDPOINT: s3.endpoint }));
     for (const film of films) await plays(url, film);
   });
 
   test('a file that is not the one of the database is refused by name and not left in the bucket; so is a lost one', async () => {
-    const data = await copyOfFolder();
+    const data = await copyOfData(folder.path);
     const bucket = await s3Bucket();
     const target = { ...bucket, DATA_DIR: data, DATABASE_URL: await emptyDatabase() };
     const names = Object.keys(await fingerprints(join(data, 'files')));
@@ -254,14 +250,14 @@ describe.skipIf(missing !== '')(`dailies move --files${missing === '' ? '' : ` (
     expect(lost).toMatchObject({ code: 69, output: expect.stringContaining('is not in the folder') });
     // Nothing was moved: the embedded server still runs on the folder.
     await writeFile(path, good);
-    const embedded = start(['serve'], { ...env, DATA_DIR: data });
+    const embedded = startForTest(['serve'], { ...env, DATA_DIR: data });
     await addressOf(embedded);
     await embedded.stop();
     expect((await move(target)).files.copied).toBeGreaterThan(0);
   });
 
   test('a bucket that denies leaves both sides as they were, and the cause is named', async () => {
-    const data = await copyOfFolder();
+    const data = await copyOfData(folder.path);
     const bucket = await s3Bucket();
     await s3.denyWrites(String(bucket['S3_BUCKET']));
     const target = { ...bucket, DATA_DIR: data, DATABASE_URL: await emptyDatabase() };

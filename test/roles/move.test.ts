@@ -1,4 +1,4 @@
-import { cp, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { startSandbox } from '@dailies/sandbox';
@@ -12,7 +12,16 @@ import {
   type PostgresServer,
 } from '../servers/postgres.ts';
 import { eventually, tempFolder, type TempFolder } from '../servers/spawn.ts';
-import { addressOf, createApi, runDailies, startDailies, type Api, type Env, type Running } from './dailies.ts';
+import {
+  addressOf,
+  createApi,
+  runDailies,
+  startDailies,
+  copyOfData,
+  startForTest,
+  type Api,
+  type Env,
+} from './dailies.ts';
 
 const missing = missingPostgres();
 /** A new cluster, whose transaction ids are far behind those of the embedded database. */
@@ -121,34 +130,21 @@ describe.skipIf(missing)(`dailies move${missing ? ` (${missing})` : ''}`, () => 
     return Promise.all(ids.map(async (id) => (await api.get(`/api/videos/${id}`)).body['status']));
   }
 
-  async function copyOfFolder(): Promise<string> {
-    const copy = await tempFolder('moved');
-    onTestFinished(() => copy.remove());
-    await cp(join(folder.path, 'data'), join(copy.path, 'data'), { recursive: true });
-    return join(copy.path, 'data');
-  }
-
-  function start(args: readonly string[], more: Env): Running {
-    const running = startDailies(args, more);
-    onTestFinished(async () => void (await running.stop()));
-    return running;
-  }
-
   test('refuses a database with anything in it, and leaves both sides as they were', async () => {
-    const data = await copyOfFolder();
+    const data = await copyOfData(folder.path);
     const { url } = await emptyDatabase();
     await runDailies(['migrate'], { DATABASE_URL: url });
     const refused = await runDailies(['move', '--to', url], { ...env, DATA_DIR: data });
     expect(refused).toMatchObject({ code: 69, output: expect.stringMatching(/is not empty \(.*workspaces/) });
     expect(await askPostgres(url, 'select count(*)::int as count from videos')).toEqual([{ count: 0 }]);
-    const again = start(['serve'], { ...env, DATA_DIR: data, SANDBOX_URL: 'http://127.0.0.1:1' });
+    const again = startForTest(['serve'], { ...env, DATA_DIR: data, SANDBOX_URL: 'http://127.0.0.1:1' });
     await addressOf(again);
   });
 
   test('refuses a running server, a folder without a database, and a missing target, each by name', async () => {
-    const data = await copyOfFolder();
+    const data = await copyOfData(folder.path);
     const { url } = await emptyDatabase();
-    const running = start(['serve'], { ...env, DATA_DIR: data, SANDBOX_URL: 'http://127.0.0.1:1' });
+    const running = startForTest(['serve'], { ...env, DATA_DIR: data, SANDBOX_URL: 'http://127.0.0.1:1' });
     await addressOf(running);
     const busy = await runDailies(['move', '--to', url], { ...env, DATA_DIR: data });
     expect(busy).toMatchObject({
@@ -184,7 +180,7 @@ describe.skipIf(missing)(`dailies move${missing ? ` (${missing})` : ''}`, () => 
     expect(old).toMatchObject({ code: 69, output: expect.stringMatching(/was moved to .*start with DATABASE_URL/) });
     expect((await runDailies(['move', '--to', url], env)).output).toContain('is not empty');
 
-    const running = start(['serve'], { ...env, DATABASE_URL: url });
+    const running = startForTest(['serve'], { ...env, DATABASE_URL: url });
     const address = await addressOf(running);
     const api = createApi(address, key);
     await eventually('all ten are completed', async () => (await states(api)).every((state) => state === 'completed'));
@@ -236,7 +232,7 @@ describe.skipIf(missing)(`dailies move${missing ? ` (${missing})` : ''}`, () => 
     const { url } = await emptyDatabase();
     const moved = await runDailies(['move'], { ...mine, DATABASE_URL: url });
     expect(moved.code, moved.output).toBe(0);
-    const running = start(['serve'], { ...mine, DATABASE_URL: url });
+    const running = startForTest(['serve'], { ...mine, DATABASE_URL: url });
     const next = createApi(await addressOf(running), ownKey);
     for (const id of made) {
       await eventually(
